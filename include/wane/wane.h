@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * wane.h - concurrent reference counting with cycle collection
+ *
+ * Words: an *object* is memory made by wane_new; a *unit* is one reference that its count counts; a *slot* is an
+ * 8-byte place that holds a reference; a *section* is wane_enter .. wane_leave, inside it pointers may be *borrowed*
+ * from slots without counting; a *grace period* is the time until every section that was open has ended.
+ *
+ * The borrow rule: a pointer from wane_peek is valid while the section is open and what it was reached through stays
+ * held. Do not release the container and go on using the borrow; do not hand a borrow to another thread. wane_get or
+ * wane_retain what must outlive the section.
+ *
+ * Keys of the contracts: Counts (what happens to units), Errors, Threads, Progress. Sizes are bytes.
+ * Nothing here may be called from a signal handler.
+ */
+#ifndef WANE_WANE_H
+#define WANE_WANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+#if defined(__cplusplus) || defined(__GNUC_STDC_INLINE__)
+#define WANE_INLINE inline
+#else
+#error "wane needs C99 inline semantics (do not use -fgnu89-inline)"
+#endif
+
+#define WANE_MUST_USE __attribute__((warn_unused_result))
+
+/* Eight bytes, all zero is empty. Inside objects (declared by their type), or anywhere as a root. Never copy one. */
+typedef struct wane_slot {
+    uintptr_t bits; /* the library's: use the calls below */
+} wane_slot;
+
+#include <wane/fast.h> /* wane_enter, wane_leave, wane_retain, wane_release, wane_peek, wane_tag .. (contracts below) */
+
+/* ---- Types ---------------------------------------------------------------------------------------------------- */
+
+struct wane_visitor;
+
+/*
+ * What the runtime knows of a kind of object. Fill one statically (or by WANE_TYPE) and keep it for ever; it is
+ * registered by the first wane_new. At most 65,534 types.
+ *
+ * trace must show each slot that the object owns exactly once, and no other; it runs concurrently with mutators, on any
+ * thread, inside a section; it must not retain, release, store, allocate or block. An array of slots that can be
+ * replaced is read through one acquire load and freed with wane_free_deferred.
+ */
+struct wane_type {
+    const char     *name;       /* for messages and statistics; copied */
+    size_t          size;       /* bytes of the payload (the least, for WANE_SIZED types) */
+    const uint32_t *slots;      /* offsets of the slots; 8-byte aligned, inside size */
+    size_t          slot_count;
+    void (*trace)(const void *object, struct wane_visitor *visitor); /* in addition to slots, or NULL */
+    void (*dispose)(void *object);  /* at death, before the slots are dropped: close files; may peek, must not retain */
+    void (*finalize)(void *object); /* once, on the live object, before it would die; may resurrect */
+    unsigned        flags;      /* WANE_SIZED */
+    struct wane_atomic32 id;    /* the library's: 0 until registered */
+};
+
+#define WANE_SIZED 1u /* objects of this type are made by wane_new_sized, each with a size of its own */
+
+/**
+ * wane_visit - show a slot to the runtime, from a trace callback
+ *
+ * @visitor  the callback's argument
+ * @slot     a slot that the traced object owns
+ */
+void wane_visit(struct wane_visitor *visitor, const wane_slot *slot);
+void wane_visit_array(struct wane_visitor *visitor, const wane_slot *slots, size_t count);
+
+/**
+ * wane_new - make an object
+ *
+ * @type     its type
+ * Returns   the payload, zeroed, 16-byte aligned, biased to the calling thread; or NULL
+ * Counts    the caller owns one unit
+ * Errors    NULL with errno: ENOMEM; EINVAL (the type's description is wrong, or it is WANE_SIZED)
+ * Threads   any
+ * Progress  that of malloc
+ */
+void *wane_new(struct wane_type *type) WANE_MUST_USE;
+
+/**
+ * wane_new_sized - make an object of a WANE_SIZED type with a payload of `size` bytes (at least type->size)
+ */
+void *wane_new_sized(struct wane_type *type, size_t size) WANE_MUST_USE;
+
+/**
+ * wane_type_of, wane_size_of - the type of an object; the bytes of its payload
+ */
+const struct wane_type *wane_type_of(const void *object);
+size_t wane_size_of(const void *object);
+
+/* ---- Counts --------------------------------------------------------------------------------------------------- */
+
+/**
+ * wane_retain - add a unit
+ *
+ * @object   owned or validly borrowed; NULL is allowed
+ * Returns   object
+ * Counts    caller +1
+ * Errors    aborts with a message when the object is dead (misuse)
+ * Threads   any, inside or outside sections; one plain load, compare and store for an object biased to the section's record
+ * Progress  wait-free
+ *
+ * wane_release - give a unit back; the last one destroys the object
+ *
+ * @object   owned by the caller; NULL is allowed
+ * Counts    caller -1
+ * Errors    aborts with a message when there was nothing to release (misuse)
+ * Threads   any, inside or outside sections
+ * Progress  lock-free; a release that destroys does a bounded share of the work, the rest follows later
+ *
+ * (Both are inline in fast.h.)
+ */
+
+/**
+ * wane_is_unique - does the caller hold the only unit, and no weak reference exists?
+ *
+ * @object   owned by the caller
+ * Returns   true: nobody else can reach the object now. Only then may the _private calls be used on its slots.
+ */
+bool wane_is_unique(const void *object);
+
+/* Released at the end of the scope: WANE_AUTO(struct person) *p = person_new(); */
+#define WANE_AUTO(T) __attribute__((cleanup(wane_release_at))) T
+
+/**
+ * wane_release_at - release *(void **)variable; for WANE_AUTO
+ */
+WANE_INLINE void
+wane_release_at(void *variable)
+{
+    wane_release(*(void **)variable);
+}
+
+/**
+ * wane_steal - take the reference out of a WANE_AUTO variable and clear it: return wane_steal(&p);
+ */
+WANE_INLINE void *
+wane_steal(void *variable)
+{
+    void *object = *(void **)variable;
+
+    *(void **)variable = NULL;
+    return object;
+}
+
+/* ---- Sections ------------------------------------------------------------------------------------------------- */
+
+/**
+ * wane_enter, wane_leave - open and close a section; they nest
+ *
+ * Errors    leave without enter, or more than 65,534 levels: abort with a message
+ * Threads   any; a thread attaches itself by its first section
+ * Progress  wait-free, but for a leave with a backlog (bounded work). Do not block inside: grace periods wait.
+ *
+ * (Both are inline in fast.h.)
+ */
+
+/**
+ * wane_checkpoint - between requests: lets grace periods pass and does a bounded share of waiting work
+ *
+ * Inside a section of depth 1 borrows end here. Inside deeper sections, and outside, it does nothing to borrows.
+ */
+WANE_INLINE void
+wane_checkpoint(void)
+{
+    struct wane_record *r = wane_self.record;
+
+    if (r && (WANE_LOAD_RELAXED(&r->ctr) & WANE_NEST) == 1) {
+        wane_leave();
+        wane_enter();
+    } else if (r && (WANE_LOAD_RELAXED(&r->ctr) & WANE_NEST) == 0 && WANE_LOAD_RELAXED(&r->attention) != 0) {
+        wane_enter();
+        wane_leave();
+    }
+}
+
+/**
+ * wane_in_section - is a section open on this thread?
+ */
+bool wane_in_section(void);
+
+/* WANE_SECTION { ... }: a section for one statement. break, return and goto leave it properly. */
+#define WANE_SECTION                                                                                            \
+    for (int wane_section_ __attribute__((cleanup(wane_section_end))) = wane_section_begin(); wane_section_;    \
+         wane_section_ = wane_section_step())
+
+WANE_INLINE int
+wane_section_begin(void)
+{
+    wane_enter();
+    return 1;
+}
+
+WANE_INLINE int
+wane_section_step(void)
+{
+    return 0;
+}
+
+WANE_INLINE void
+wane_section_end(int *unused)
+{
+    (void)unused;
+    wane_leave();
+}
+
+/* ---- Slots ---------------------------------------------------------------------------------------------------- */
+
+/**
+ * wane_peek - borrow what a slot holds (tag bits removed); wane_peek_tagged leaves them in
+ *
+ * @slot     a slot of an object that is held or validly borrowed, or a root
+ * Returns   a borrowed pointer, or NULL; see the borrow rule above
+ * Counts    none
+ * Threads   any, only inside a section
+ * Progress  wait-free (one load)
+ *
+ * (Inline in fast.h.)
+ */
+
+/**
+ * wane_get - a reference of one's own to what a slot holds (tag bits removed)
+ *
+ * Returns   owned, or NULL if the slot was empty
+ * Counts    caller +1
+ * Threads   any, inside or outside a section
+ * Progress  wait-free
+ */
+void *wane_get(const wane_slot *slot) WANE_MUST_USE;
+
+/**
+ * wane_set - store; the slot takes a unit of its own, the caller keeps his
+ *
+ * @slot     where; the displaced unit is given back after a grace period
+ * @object   owned or borrowed by the caller; may carry a tag; NULL empties the slot
+ * Counts    slot +1 now; the displaced object's -1 after a grace period
+ * Threads   any, inside or outside a section
+ * Progress  wait-free, but for the log's slow path when a chunk is full
+ *
+ * wane_put - store and give the caller's unit to the slot (the caller no longer owns it)
+ * wane_clear - empty the slot: wane_set(slot, NULL)
+ */
+void wane_set(wane_slot *slot, void *object);
+void wane_put(wane_slot *slot, void *object);
+void wane_clear(wane_slot *slot);
+
+/**
+ * wane_take - empty the slot; the caller owns what was in it
+ *
+ * Returns   owned (tag bits removed), or NULL if it was empty
+ * Counts    caller +1 now; the slot's own unit -1 after a grace period
+ * Threads   any; of concurrent takers one gets it
+ * Progress  wait-free
+ *
+ * wane_swap - put with the old content returned, owned
+ */
+void *wane_take(wane_slot *slot) WANE_MUST_USE;
+void *wane_swap(wane_slot *slot, void *object) WANE_MUST_USE;
+
+/**
+ * wane_cas - store `desired` if the slot holds `expected` (compared with tag bits)
+ *
+ * Returns   true: stored. false: nothing has changed, all counts included
+ * Counts    as wane_set on success; wane_cas_put consumes the caller's unit on success, and only then
+ * Threads   any; `expected` must be held or borrowed (so that its address is not re-used), or be NULL
+ * Progress  lock-free (wait-free but for a release on failure)
+ */
+bool wane_cas(wane_slot *slot, const void *expected, void *desired);
+bool wane_cas_put(wane_slot *slot, const void *expected, void *desired);
+
+/**
+ * wane_set_private, wane_put_private, wane_take_private, wane_clear_private - the same without a grace period
+ *
+ * @slot     of an object that was never published, or that is held exclusively (wane_is_unique)
+ * Counts    the displaced unit is dropped at once; take moves the slot's unit to the caller
+ * Progress  lock-free; no read-modify-write for objects biased to the section's record
+ */
+void  wane_set_private(wane_slot *slot, void *object);
+void  wane_put_private(wane_slot *slot, void *object);
+void *wane_take_private(wane_slot *slot) WANE_MUST_USE;
+void  wane_clear_private(wane_slot *slot);
+
+/**
+ * wane_free_deferred - call fn(pointer) after a grace period; fn NULL means free
+ *
+ * Returns   0, or -ENOMEM (nothing was scheduled; the pointer is still the caller's)
+ * Threads   any; fn runs on any thread, inside a section
+ */
+int wane_free_deferred(void *pointer, void (*fn)(void *));
+
+/* ---- Weak references ------------------------------------------------------------------------------------------ */
+
+/**
+ * wane_weak - the weak reference of an object: itself an object, one per target, storable in slots
+ *
+ * @object   owned or borrowed
+ * Returns   owned weak reference; NULL with ENOMEM
+ * Threads   any
+ *
+ * wane_weak_get - upgrade
+ *
+ * @weak     from wane_weak
+ * Returns   an owned reference to the target, or NULL; NULL is final: no later upgrade succeeds
+ * Counts    caller +1 on the target
+ * Progress  lock-free
+ */
+void *wane_weak(void *object) WANE_MUST_USE;
+void *wane_weak_get(void *weak) WANE_MUST_USE;
+
+/* ---- Collection ----------------------------------------------------------------------------------------------- */
+
+#define WANE_ALL 2 /* the oldest generation: everything */
+
+struct wane_collected {
+    size_t   candidates;  /* objects the collection started from */
+    size_t   examined;    /* objects visited */
+    size_t   suspects;    /* of these, suspected garbage */
+    size_t   freed;       /* objects destroyed */
+    size_t   components;  /* independent groups they formed */
+    size_t   finalized;   /* finalizers made due (their objects live until those have run) */
+    size_t   aborted;     /* suspects that turned out to be in use, or were disturbed */
+    uint64_t nanoseconds; /* how long it took */
+};
+
+/**
+ * wane_collect - find and destroy isolated cycles now, on this thread
+ *
+ * @generation  0..WANE_ALL. Today every collection is complete, whatever is asked for
+ * @result      what was found (summed over the rounds it took), or NULL
+ * Returns      0; -EDEADLK inside a section (nothing was done); -EINVAL; -EAGAIN: a section that does not end kept it from
+ *              finishing, what was not freed is kept for the next collection
+ * Threads      any, outside sections; concurrent calls take turns. Other threads are never stopped
+ * Progress     blocking: on the sections that are open now, at most about a second
+ */
+int wane_collect(int generation, struct wane_collected *result);
+
+/**
+ * wane_barrier - wait until every unit that was displaced before this call has been given back
+ *
+ * Returns   0; -EDEADLK inside a section
+ * Progress  blocking: on the sections that are open now, for as long as they last
+ */
+int wane_barrier(void);
+
+/**
+ * wane_run_finalizers - run the finalizers that are due, on this thread
+ *
+ * Returns   how many ran. Without a call to it they run on a thread of the library's own
+ */
+size_t wane_run_finalizers(void);
+
+/* ---- Statistics and life -------------------------------------------------------------------------------------- */
+
+struct wane_stats {
+    uint64_t objects_born, objects_died; /* live = born - died */
+    uint64_t bytes_born, bytes_died;     /* payloads */
+    uint64_t died_in_cycles;             /* of objects_died: destroyed by collections */
+    uint64_t displaced, applied;         /* units that went through the deferred logs */
+    uint64_t queued, merged;             /* units given to merge queues; objects that lost their bias */
+    uint64_t claims;                     /* records acted for */
+    uint64_t grace_periods;
+    uint64_t collections, examined, suspects, aborted, components;
+    uint64_t collect_nanoseconds;        /* time in collections */
+    uint64_t finalized;                  /* finalizers that have run */
+    uint64_t records;                    /* identities made so far */
+    uint64_t lost_units;                 /* units left counted because memory ran out (leaks, never frees) */
+    uint64_t lost_candidates;
+};
+
+/**
+ * wane_stats - counters since the start; each is monotonic, together they are not a snapshot
+ */
+void wane_stats(struct wane_stats *out);
+
+/**
+ * wane_type_stats - call fn for every registered type
+ *
+ * @fn  gets the type's name, objects alive, payload bytes alive, and arg
+ */
+void wane_type_stats(void (*fn)(const char *name, int64_t objects, int64_t bytes, void *arg), void *arg);
+
+/**
+ * wane_shutdown - drain everything, finalize what is left, report leaks by type on stderr
+ *
+ * Returns   0: no object is left; else how many (at most INT_MAX); -EDEADLK inside a section
+ * Threads   one; other threads should be done with their objects. The runtime can be used again afterwards
+ * Progress  blocking: on sections, logs, and finalizers
+ */
+int wane_shutdown(void);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+
+/* ---- Describing types ----------------------------------------------------------------------------------------- */
+
+#define WANE_CAT_(a, b) a##b
+#define WANE_CAT(a, b) WANE_CAT_(a, b)
+#define WANE_OFF_(T, f) (uint32_t)offsetof(struct T, f)
+#define WANE_OFFS_1(T, a) WANE_OFF_(T, a)
+#define WANE_OFFS_2(T, a, ...) WANE_OFF_(T, a), WANE_OFFS_1(T, __VA_ARGS__)
+#define WANE_OFFS_3(T, a, ...) WANE_OFF_(T, a), WANE_OFFS_2(T, __VA_ARGS__)
+#define WANE_OFFS_4(T, a, ...) WANE_OFF_(T, a), WANE_OFFS_3(T, __VA_ARGS__)
+#define WANE_OFFS_5(T, a, ...) WANE_OFF_(T, a), WANE_OFFS_4(T, __VA_ARGS__)
+#define WANE_OFFS_6(T, a, ...) WANE_OFF_(T, a), WANE_OFFS_5(T, __VA_ARGS__)
+#define WANE_OFFS_7(T, a, ...) WANE_OFF_(T, a), WANE_OFFS_6(T, __VA_ARGS__)
+#define WANE_OFFS_8(T, a, ...) WANE_OFF_(T, a), WANE_OFFS_7(T, __VA_ARGS__)
+#define WANE_NARGS_(a, b, c, d, e, f, g, h, n, ...) n
+#define WANE_NARGS(...) WANE_NARGS_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+
+/* struct person { ...; wane_slot friend; }; WANE_TYPE(person, friend); defines person_type (up to 8 slots). */
+#define WANE_TYPE(T, ...)                                                                                       \
+    static const uint32_t T##_slots[] = {WANE_CAT(WANE_OFFS_, WANE_NARGS(__VA_ARGS__))(T, __VA_ARGS__)};        \
+    static struct wane_type T##_type = {#T, sizeof(struct T), T##_slots, sizeof T##_slots / sizeof T##_slots[0],\
+                                        0, 0, 0, 0, {0}}
+
+/* A type without slots. */
+#define WANE_LEAF_TYPE(T) static struct wane_type T##_type = {#T, sizeof(struct T), 0, 0, 0, 0, 0, 0, {0}}
+
+#endif

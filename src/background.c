@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "background.h"
+
+#include "collect.h"
+#include "table.h"
+#include "thread.h"
+
+#define TICK_NS       UINT64_C(2000000)
+#define PATIENCE_NS   UINT64_C(500000000) /* a few candidates wait this long */
+#define MANY          4096                /* that many do not wait */
+#define STALL_NS      UINT64_C(100000000) /* no collection while a section is older than this */
+#define SHARE         10                  /* a collection's cost: at most one part in SHARE of the time */
+#define MAX_BACKOFF   6
+#define FRUITLESS     16 /* freed less than one in FRUITLESS examined: back off */
+
+static struct wn_thread thread;
+static struct wn_event  event;
+
+struct pacing {
+    uint64_t waiting_since; /* 0: no candidates */
+    uint64_t not_before;
+    unsigned backoff;
+    uint64_t probe, probe_time; /* a ticket and when it was taken */
+};
+
+static uint64_t
+candidates_waiting(void)
+{
+    uint64_t n = load_relaxed(&wn_handed_count);
+
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        struct wn_record *r = wn_record(id);
+
+        if (r)
+            n += load_relaxed(&r->candidate_count);
+    }
+    return n;
+}
+
+/* Is some section so old that no grace period passes? Then a collection would only turn frees into growth. */
+static bool
+is_stalled(struct pacing *p, uint64_t now)
+{
+    if (wn_grace_done(p->probe)) {
+        p->probe = wn_grace_ticket();
+        p->probe_time = now;
+    }
+    return now - p->probe_time > STALL_NS;
+}
+
+static void
+collect(struct pacing *p)
+{
+    struct wane_collected r;
+
+    (void)wn_driver_handover(wn_now() + TICK_NS); /* who is busy inside a section comes next time */
+    wn_collection_run(&r);
+    if (r.freed * FRUITLESS >= r.examined)
+        p->backoff = 0;
+    else if (p->backoff < MAX_BACKOFF)
+        p->backoff++;
+    p->not_before = wn_now() + ((r.nanoseconds * SHARE) << p->backoff);
+    p->waiting_since = 0;
+}
+
+/* Candidates wait: is it time? */
+static bool
+is_due(struct pacing *p, uint64_t n, uint64_t now)
+{
+    if (!n) {
+        p->waiting_since = 0;
+        return false;
+    }
+    if (!p->waiting_since)
+        p->waiting_since = now;
+    return now >= p->not_before && (n >= MANY || now - p->waiting_since >= PATIENCE_NS);
+}
+
+/* True: something waits, come again soon. */
+static bool
+tick(struct pacing *p)
+{
+    uint64_t now = wn_now();
+    uint64_t n;
+    bool     backlog, stalled;
+
+    wn_driver_begin();
+    wn_driver_tick();
+    backlog = wn_driver_round(WN_ATTEND, false);
+    wn_table_tend();
+    n = candidates_waiting();
+    stalled = is_stalled(p, now);
+    if (is_due(p, n, now) && !stalled)
+        collect(p);
+    wn_driver_end();
+    return backlog || n;
+}
+
+static void *
+run(void *unused)
+{
+    struct pacing p = {0};
+
+    (void)unused;
+    while (!wn_thread_should_stop(&thread)) {
+        uint32_t value = wn_event_value(&event);
+
+        if (tick(&p))
+            wn_event_wait(&event, wn_event_value(&event), TICK_NS);
+        else if (!wn_thread_should_stop(&thread))
+            wn_event_wait(&event, value, 0);
+    }
+    return NULL;
+}
+
+static void
+wake(void)
+{
+    wn_thread_start(&thread, run);
+    wn_event_signal(&event);
+}
+
+void
+wn_background_init(void)
+{
+    wn_wake_background = wake;
+}
+
+void
+wn_background_stop(void)
+{
+    wn_thread_stop(&thread, &event);
+}
+
+void
+wn_background_stop_within(unsigned milliseconds)
+{
+    wn_thread_stop_within(&thread, &event, milliseconds);
+}
+
+void
+wn_background_forked(void)
+{
+    wn_thread_forked(&thread);
+}

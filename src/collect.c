@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+#include "collect.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "step.h"
+
+#define GRACE_NS   UINT64_C(200000000)
+#define COLLECT_NS UINT64_C(1000000000) /* what wane_collect waits for sections at most */
+#define ROUNDS     4
+
+struct wn_collection wn_collection;
+
+static struct {
+    struct wane_atomic64 collections, examined, suspects, aborted, components, freed, nanoseconds;
+} totals;
+
+/* ---- Candidates ------------------------------------------------------------------------------------------------- */
+
+/* One RMW: the mark goes, CLAIMED comes (not on the dead: they are freed if this was the last holder). */
+static bool
+exchange_mark(struct wane_header *h, uint64_t mark)
+{
+    uint64_t w = load_acquire(&h->word1);
+    uint64_t n;
+    bool     gone;
+
+    do {
+        gone = wn_is_gone(w);
+        n = ((w & ~mark) | (gone ? 0 : WN_CLAIMED)) + WN_VERSION_ONE;
+    } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E12 */
+    if (gone)
+        wn_free_if_last(wn_standing(), h, n);
+    return !gone;
+}
+
+static void
+take_entry(struct wn_collection *c, uintptr_t entry)
+{
+    struct wane_header *h = (struct wane_header *)(entry & ~WN_ENTRY_KIND);
+    uint32_t            i;
+
+    if (!exchange_mark(h, entry & WN_ENTRY_OWN ? WN_OWNLOG : WN_BUFFERED))
+        return;
+    i = wn_trial_find(&c->trial, (uintptr_t)h); /* an object may have two entries */
+    if (i == WN_TRIAL_NONE)
+        (void)wn_trial_add(&c->trial, (uintptr_t)h, 0, WN_TRIAL_CANDIDATE);
+}
+
+/* Into the table. Room comes first: without it the rest of the batch waits, marked, for the next collection. */
+static bool
+take_batch(struct wn_collection *c)
+{
+    struct wn_link **end = &c->batch;
+
+    while (*end)
+        end = &(*end)->next;
+    *end = wn_stack_take(&wn_handed);
+    while (c->batch) {
+        struct wn_chunk *chunk = (struct wn_chunk *)c->batch;
+
+        if (!wn_trial_prepare(&c->trial, WN_CHUNK_ENTRIES))
+            return false;
+        fetch_add_relaxed(&wn_handed_count, -(uint64_t)(chunk->count - chunk->next));
+        wane_enter();
+        while (chunk->next < chunk->count)
+            take_entry(c, chunk->entry[chunk->next++]);
+        wane_leave();
+        c->batch = chunk->link.next;
+        free(chunk);
+        wn_driver_breathe();
+    }
+    c->result.candidates = c->trial.count;
+    return true;
+}
+
+/* The counts are read only now, after the grace period that follows the hand-over. */
+static void
+read_candidates(struct wn_collection *c)
+{
+    for (uint32_t i = 0; i < c->trial.count; i++) {
+        struct wane_header *h = (struct wane_header *)wn_trial_object(&c->trial.node[i]);
+        uint64_t            w = load_acquire(&h->word1);
+        int64_t             n = wn_count(w) + ((w & WN_MERGED) ? 0 : (int64_t)wn_local(load_acquire(&h->word0)));
+
+        c->trial.node[i].count = n < 0 || n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+    }
+}
+
+/* ---- Giving back ------------------------------------------------------------------------------------------------- */
+
+void
+wn_collect_give_back(struct wane_header *h, bool keep)
+{
+    struct wn_record *r = wn_standing();
+    bool              room = keep && wn_candidates_reserve(r);
+    uint64_t          w = load_relaxed(&h->word1);
+    uint64_t          n;
+
+    do {
+        n = (w & ~(WN_CLAIMED | WN_REVIEW | WN_CONDEMNED)) + WN_VERSION_ONE;
+        if (room && !wn_is_gone(n) && !(n & WN_MARKS))
+            n |= WN_BUFFERED;
+    } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E12 */
+    if ((n & WN_BUFFERED) && !(w & WN_BUFFERED))
+        wn_candidates_append(r, (uintptr_t)h);
+    else
+        wn_free_if_last(r, h, n);
+}
+
+static struct wane_header *
+node_header(const struct wn_collection *c, uint32_t i)
+{
+    return (struct wane_header *)wn_trial_object(&c->trial.node[i]);
+}
+
+/* Nodes for which is_kept says so become candidates again; all others are let go. */
+static void
+give_back_nodes(struct wn_collection *c, bool (*is_ours)(struct wn_collection *, uint32_t), bool keep)
+{
+    for (uint32_t i = 0; i < c->trial.count;) {
+        uint32_t end = i + WN_COLLECT_SLICE < c->trial.count ? i + WN_COLLECT_SLICE : c->trial.count;
+
+        wane_enter();
+        for (; i < end; i++)
+            if (is_ours(c, i))
+                wn_collect_give_back(node_header(c, i), keep);
+        wane_leave();
+        wn_driver_breathe();
+    }
+}
+
+static bool
+is_live(struct wn_collection *c, uint32_t i)
+{
+    return c->trial.node[i].object & WN_TRIAL_LIVE;
+}
+
+static bool
+is_anything(struct wn_collection *c, uint32_t i)
+{
+    (void)c;
+    (void)i;
+    return true;
+}
+
+/* ---- Members ------------------------------------------------------------------------------------------------------ */
+
+struct wn_member *
+wn_member_of(struct wn_collection *c, const struct wane_header *h)
+{
+    uint32_t i = wn_trial_find(&c->trial, (uintptr_t)h);
+
+    /* in: the member's number + 1; 0 for nodes that came out live. */
+    return i == WN_TRIAL_NONE || !c->trial.node[i].in ? NULL : &c->member[c->trial.node[i].in - 1];
+}
+
+void
+wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struct wn_member *))
+{
+    for (uint32_t i = 0; i < c->members;) {
+        uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
+
+        wane_enter();
+        while (i < end)
+            fn(c, &c->member[i++]);
+        wane_leave();
+        wn_driver_breathe();
+    }
+}
+
+static uint32_t
+count_suspects(const struct wn_collection *c)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < c->trial.count; i++)
+        n += !(c->trial.node[i].object & WN_TRIAL_LIVE);
+    return n;
+}
+
+static bool
+make_members(struct wn_collection *c)
+{
+    uint32_t n = count_suspects(c);
+
+    c->member = calloc((size_t)n + 1, sizeof *c->member);
+    if (!c->member)
+        return false;
+    for (uint32_t i = 0; i < c->trial.count; i++) {
+        c->trial.node[i].in = 0;
+        if (is_live(c, i))
+            continue;
+        c->member[c->members].h = node_header(c, i);
+        c->trial.node[i].in = ++c->members;
+    }
+    c->result.suspects = c->members;
+    return true;
+}
+
+static void
+keep_member(struct wn_collection *c, struct wn_member *m)
+{
+    if (!m->h)
+        return;
+    c->result.aborted++;
+    wn_collect_give_back(m->h, true);
+}
+
+/* ---- One collection ----------------------------------------------------------------------------------------------- */
+
+static void
+close_collection(struct wn_collection *c)
+{
+    wn_trial_clear(&c->trial);
+    wn_edges_free(&c->first);
+    wn_edges_free(&c->second);
+    free(c->member);
+    c->member = NULL;
+    c->members = 0;
+    c->under_way = false;
+}
+
+/* Everything claimed goes back; candidates and suspects stay candidates. */
+static void
+give_up(struct wn_collection *c)
+{
+    give_back_nodes(c, is_anything, true);
+    c->result.aborted += c->trial.count;
+}
+
+static void
+collect(struct wn_collection *c)
+{
+    bool complete;
+
+    WN_STEP("collect:begin");
+    complete = take_batch(c);
+    WN_STEP("collect:handed-over");
+    if (!c->trial.count)
+        return;
+    /* Before the scan: marks that were seen set, just before they were cleared, have had their decrement by then (H11). */
+    if (!WN_MUTANT(handover_no_grace) && !wn_driver_grace(wn_now() + GRACE_NS)) {
+        give_up(c);
+        return;
+    }
+    WN_STEP("collect:grace");
+    read_candidates(c);
+    if (!wn_suspect(c) || !complete || !make_members(c)) {
+        give_up(c);
+        return;
+    }
+    give_back_nodes(c, is_live, false);
+    if (c->members && wn_review(c))
+        wn_settle(c);
+    WN_STEP("collect:settled");
+    wn_for_members(c, keep_member);
+}
+
+static void
+add_totals(const struct wane_collected *r)
+{
+    fetch_add_relaxed(&totals.collections, 1u);
+    fetch_add_relaxed(&totals.examined, r->examined);
+    fetch_add_relaxed(&totals.suspects, r->suspects);
+    fetch_add_relaxed(&totals.aborted, r->aborted);
+    fetch_add_relaxed(&totals.components, r->components);
+    fetch_add_relaxed(&totals.freed, r->freed);
+    fetch_add_relaxed(&totals.nanoseconds, r->nanoseconds);
+}
+
+void
+wn_collection_run(struct wane_collected *result)
+{
+    struct wn_collection *c = &wn_collection;
+    uint64_t              start = wn_now();
+
+    c->result = (struct wane_collected){0};
+    c->under_way = true;
+    collect(c);
+    c->result.examined = c->trial.count;
+    c->result.nanoseconds = wn_now() - start;
+    close_collection(c);
+    add_totals(&c->result);
+    *result = c->result;
+}
+
+/* In the child of a fork, at one of the driver's resting points. */
+void
+wn_collection_abandon(void)
+{
+    struct wn_collection *c = &wn_collection;
+
+    store_relaxed(&wn_collecting, 0u);
+    if (!c->under_way)
+        return;
+    if (c->members)
+        wn_for_members(c, keep_member);
+    else
+        give_up(c);
+    close_collection(c);
+}
+
+/* ---- On request --------------------------------------------------------------------------------------------------- */
+
+static void
+add_result(struct wane_collected *sum, const struct wane_collected *one)
+{
+    sum->candidates += one->candidates;
+    sum->examined += one->examined;
+    sum->suspects += one->suspects;
+    sum->freed += one->freed;
+    sum->components += one->components;
+    sum->finalized += one->finalized;
+    sum->aborted += one->aborted;
+}
+
+int
+wane_collect(int generation, struct wane_collected *result)
+{
+    struct wane_collected sum = {0}, one;
+    uint64_t              start = wn_now();
+    bool                  complete = true;
+
+    if (generation < 0 || generation > WANE_ALL)
+        return -EINVAL;
+    if (wn_in_section())
+        return -EDEADLK;
+    wane_enter(); /* attaches the thread and starts the runtime */
+    wane_leave();
+    wn_driver_begin();
+    for (int i = 0; i < ROUNDS && complete; i++) {
+        uint64_t deadline = wn_now() + COLLECT_NS;
+
+        complete = wn_driver_settle(deadline) && wn_driver_handover(deadline);
+        if (!complete)
+            break;
+        wn_collection_run(&one);
+        add_result(&sum, &one);
+        if (!one.freed) /* what is destroyed may leave new candidates behind */
+            break;
+    }
+    wn_driver_end();
+    sum.nanoseconds = wn_now() - start;
+    if (result)
+        *result = sum;
+    return complete ? 0 : -EAGAIN;
+}
+
+void
+wn_collect_stats(struct wane_stats *out)
+{
+    out->collections = load_relaxed(&totals.collections);
+    out->examined = load_relaxed(&totals.examined);
+    out->suspects = load_relaxed(&totals.suspects);
+    out->aborted = load_relaxed(&totals.aborted);
+    out->components = load_relaxed(&totals.components);
+    out->died_in_cycles = load_relaxed(&totals.freed);
+    out->collect_nanoseconds = load_relaxed(&totals.nanoseconds);
+}

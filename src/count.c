@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include "count.h"
+
+#include <stdio.h>
+
+#include "step.h"
+
+static struct wn_verdict
+fate(enum wn_fate f)
+{
+    return (struct wn_verdict){f, 0};
+}
+
+/* ---- Saturation ----------------------------------------------------------------------------------------------- */
+
+static uint64_t
+with_count(uint64_t w1, int64_t count)
+{
+    return (w1 & ~WN_COUNT_MASK) | (((uint64_t)count & 0xFFFFFFFF) << WN_COUNT_SHIFT);
+}
+
+/* From here on the object is never freed; racing retains and releases move its count by no more than one each. */
+static void
+immortalise(struct wane_header *h)
+{
+    uint64_t w = load_relaxed(&h->word1);
+
+    while (wn_count(w) < WN_IMMORTAL_CENTRE)
+        if (cas_acq_rel(&h->word1, &w, with_count(w, WN_IMMORTAL_CENTRE) + WN_VERSION_ONE)) {
+            fprintf(stderr, "wane: the count of an object of type '%s' is saturated; it is immortal now\n",
+                    wn_type_of(h)->name);
+            return;
+        }
+}
+
+/* ---- Retain --------------------------------------------------------------------------------------------------- */
+
+void
+wn_count_retain(struct wane_header *h)
+{
+    /* relaxed: the caller's right to h came with its own order; the review finds the unit by the version. */
+    uint64_t old = fetch_add_relaxed(&h->word1, WN_COUNT_ONE + WN_VERSION_ONE);
+
+    if (__builtin_expect(wn_is_gone(old), 0))
+        wn_fatal(h, "retain of a dead object");
+    /* The version made the first RMW visible at once; this makes a wrap of the version harmless (I hold a unit: I may). */
+    if (old & WN_REVIEW)
+        fetch_and_relaxed(&h->word1, ~WN_REVIEW);
+    if (__builtin_expect(wn_count(old) >= WN_IMMORTAL, 0)) {
+        fetch_add_relaxed(&h->word1, WN_VERSION_ONE - WN_COUNT_ONE);
+        immortalise(h);
+    }
+}
+
+void
+wn_count_moved(struct wane_header *h)
+{
+    if (wn_owner(load_relaxed(&h->word0)) != (uint32_t)(wane_self.me >> WN_OWNER_SHIFT))
+        /* release: the slot was cleared before. */
+        fetch_add_release(&h->word1, WN_VERSION_ONE);
+}
+
+/* ---- Merge ---------------------------------------------------------------------------------------------------- */
+
+/* word1 after local units are added: saturated, MERGED, and a mark where units remain. */
+static uint64_t
+merged_word(uint64_t w1, int64_t local, bool was_quiet, const struct wn_type *t)
+{
+    int64_t  count = wn_count(w1) + local;
+    uint64_t n = (w1 | WN_MERGED) + WN_VERSION_ONE;
+
+    if (count >= WN_IMMORTAL)
+        count = WN_IMMORTAL_CENTRE;
+    if (was_quiet && t->traced)
+        n |= WN_OWNLOG; /* the entry in the owner's log keeps its mark, in word1 now */
+    return with_count(n, count);
+}
+
+/* Give word0 up. The intent says what is still to be added, should this thread stop for ever in between (fork). */
+static void
+give_word0_up(struct wane_header *h, struct wn_record *r, uint64_t w0, uint64_t local)
+{
+    store_relaxed(&r->intent.local, local);
+    store_release(&r->intent.object, (void *)h);
+    compiler_barrier();
+    store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+    WN_STEP("merge:word0-cleared");
+}
+
+static void
+intent_done(struct wn_record *r)
+{
+    compiler_barrier();
+    store_relaxed(&r->intent.object, NULL);
+    wn_counter_add(&r->counters.merged, 1);
+}
+
+bool
+wn_count_merge(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
+{
+    uint64_t w0 = load_relaxed(&h->word0);
+    uint64_t w1, n;
+
+    if (wn_owner(w0) != r->id)
+        return false;
+    give_word0_up(h, r, w0, wn_local(w0));
+    w1 = load_relaxed(&h->word1);
+    do
+        n = merged_word(w1 & ~WN_QUEUED, (int64_t)wn_local(w0), w0 & WANE_QUIET, t);
+    while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10: word0 was given up before MERGED is seen */
+    intent_done(r);
+    return true;
+}
+
+void
+wn_count_replay_intent(struct wn_record *r)
+{
+    struct wane_header *h = load_relaxed(&r->intent.object);
+    uint64_t            w1;
+
+    if (!h)
+        return;
+    w1 = load_relaxed(&h->word1);
+    if (wn_owner(load_relaxed(&h->word0)) == 0 && !(w1 & WN_MERGED))
+        store_relaxed(&h->word1,
+                      merged_word(w1, (int64_t)load_relaxed(&r->intent.local), true, wn_type_of(h)));
+    store_relaxed(&r->intent.object, NULL);
+}
+
+/* ---- Candidate marks ------------------------------------------------------------------------------------------ */
+
+void
+wn_count_unquiet(struct wane_header *h)
+{
+    store_relaxed(&h->word0, load_relaxed(&h->word0) & ~WANE_QUIET);
+}
+
+/* The owner's mark, before or after a plain change. */
+static struct wn_verdict
+mark_own(struct wane_header *h, uint64_t w0, struct wn_room room)
+{
+    if ((w0 & WANE_QUIET) || !room.candidate || (load_relaxed(&h->word1) & WN_MARKS))
+        return fate(WN_LIVES);
+    store_relaxed(&h->word0, load_relaxed(&h->word0) | WANE_QUIET);
+    return fate(WN_MARKED_OWN);
+}
+
+struct wn_verdict
+wn_count_mark(struct wane_header *h, struct wn_room room)
+{
+    uint64_t w0 = load_relaxed(&h->word0);
+    uint64_t w1;
+
+    if (WN_MUTANT(no_store_event) || !room.candidate)
+        return fate(WN_LIVES);
+    if (wn_owner(w0) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT))
+        return mark_own(h, w0, room);
+    w1 = load_relaxed(&h->word1);
+    do
+        if (w1 & WN_MARKS)
+            return fate(WN_LIVES);
+    while (!cas_acq_rel(&h->word1, &w1, (w1 | WN_BUFFERED) + WN_VERSION_ONE));
+    return fate(WN_MARKED);
+}
+
+/* ---- Release -------------------------------------------------------------------------------------------------- */
+
+static bool
+has_finalizer_due(const struct wn_type *t, uint64_t w1)
+{
+    return t->finalize && !(w1 & WN_FINALIZED);
+}
+
+/* Complete a new word1 of a merged object, one unit less already: what follows? */
+static struct wn_verdict
+settle(uint64_t *n, const struct wn_type *t, struct wn_room room, bool is_merge)
+{
+    int64_t count = wn_count(*n);
+
+    if (count == 0 && has_finalizer_due(t, *n)) {
+        *n = with_count(*n | WN_FINALIZED, 1); /* the unit is handed over, never re-created */
+        return fate(WN_FINALIZE);
+    }
+    if (count == 0)
+        return fate(WN_DIES);
+    if (!t->traced || (*n & WN_MARKS) || !room.candidate || WN_MUTANT(no_stranger_event) ||
+        (is_merge && WN_MUTANT(no_merge_event)))
+        return fate(WN_LIVES);
+    *n |= WN_BUFFERED;
+    return fate(WN_MARKED);
+}
+
+static struct wn_verdict
+release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_record *r, uint64_t w0, struct wn_room room)
+{
+    /* acquire E11: all that former holders did before they gave their units back. */
+    uint64_t          w1 = load_acquire(&h->word1);
+    bool              marked = (w0 & WANE_QUIET) && t->traced;
+    struct wn_verdict v;
+    uint64_t          n;
+
+    if (!(w1 & ~(WN_AGE | ~(WN_VERSION_ONE - 1))) && !marked && !t->finalize)
+        return fate(WN_DIES_PLAIN);
+    give_word0_up(h, r, w0, 0); /* the last local unit is the one that goes: nothing is left to be added */
+    w1 = load_relaxed(&h->word1);
+    do {
+        n = merged_word(w1, 0, marked, t);
+        v = settle(&n, t, room, true);
+    } while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10, E11; acquire E11 */
+    intent_done(r);
+    return v;
+}
+
+static struct wn_verdict
+release_own(struct wane_header *h, const struct wn_type *t, struct wn_record *r, uint64_t w0, struct wn_room room)
+{
+    struct wn_verdict v = fate(WN_LIVES);
+
+    if (wn_local(w0) == 1)
+        return release_last_local(h, t, r, w0, room);
+    if (wn_local(w0) >= (uint64_t)WANE_LOCAL_LIMIT)
+        return v; /* saturated by retains: immortal */
+    if (t->traced)
+        v = mark_own(h, w0, room);
+    WN_STEP("release:marked");
+    store_relaxed(&h->word0, load_relaxed(&h->word0) - 1);
+    return v;
+}
+
+static struct wn_verdict
+release_merged_leaf(struct wane_header *h)
+{
+    /* acq_rel E11: each release publishes, the last one sees all. */
+    uint64_t old = fetch_add_acq_rel(&h->word1, WN_VERSION_ONE - WN_COUNT_ONE);
+
+    if (wn_count(old) == 1)
+        return fate(WN_DIES);
+    if (__builtin_expect(wn_count(old) <= 0, 0))
+        wn_fatal(h, "release without a reference");
+    if (__builtin_expect(wn_count(old) >= WN_IMMORTAL, 0))
+        fetch_add_relaxed(&h->word1, WN_VERSION_ONE + WN_COUNT_ONE);
+    return fate(WN_LIVES);
+}
+
+/* One step of the stranger's loop: the new word for w1, or no change (n == w1) where the unit must stay counted. */
+static struct wn_verdict
+stranger_step(uint64_t w1, uint64_t *n, const struct wane_header *h, const struct wn_type *t, struct wn_room room)
+{
+    int64_t count = wn_count(w1);
+
+    if ((w1 & WN_MERGED) && count <= 0)
+        wn_fatal(h, "release without a reference");
+    *n = w1;
+    if (count >= WN_IMMORTAL || count <= -WN_IMMORTAL)
+        return fate(WN_LIVES);
+    if ((w1 & WN_MERGED) || count > 0 || (w1 & WN_QUEUED) || WN_MUTANT(queue_skip)) {
+        *n = w1 + WN_VERSION_ONE - WN_COUNT_ONE;
+        if (w1 & WN_MERGED)
+            return settle(n, t, room, false);
+        if (!t->traced || (w1 & WN_MARKS) || !room.candidate || WN_MUTANT(no_stranger_event))
+            return fate(WN_LIVES);
+        *n |= WN_BUFFERED;
+        return fate(WN_MARKED);
+    }
+    if (!room.node)
+        return fate(WN_LIVES);
+    *n = (w1 | WN_QUEUED) + WN_VERSION_ONE;
+    return fate(WN_GOES_QUEUED);
+}
+
+static struct wn_verdict
+release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_record *r, struct wn_room room)
+{
+    uint64_t          w1 = load_acquire(&h->word1);
+    uint64_t          n;
+    uint32_t          owner;
+    struct wn_verdict v;
+
+    do {
+        if ((w1 & WN_MERGED) && !t->traced && !t->finalize)
+            return release_merged_leaf(h);
+        owner = wn_owner(load_relaxed(&h->word0)); /* before the CAS: afterwards the object may be gone */
+        v = stranger_step(w1, &n, h, t, room);
+        if (n == w1) {
+            wn_counter_add(&r->counters.lost_units, wn_count(w1) < WN_IMMORTAL);
+            return v;
+        }
+        WN_STEP("release:before-cas");
+    } while (!cas_acq_rel(&h->word1, &w1, n)); /* acq_rel E11 */
+    v.owner = owner;
+    return v;
+}
+
+struct wn_verdict
+wn_count_release(struct wane_header *h, const struct wn_type *t, struct wn_record *r, struct wn_room room)
+{
+    uint64_t w0 = load_relaxed(&h->word0); /* relaxed: mine, or only looked at for whose it is */
+
+    if (wn_owner(w0) == r->id)
+        return release_own(h, t, r, w0, room);
+    return release_stranger(h, t, r, room);
+}
+
+/* ---- Looking -------------------------------------------------------------------------------------------------- */
+
+bool
+wn_count_is_unique(const struct wane_header *h)
+{
+    uint64_t w0 = load_relaxed(&h->word0);
+    uint64_t w1 = load_acquire(&h->word1); /* acquire E11: what former holders wrote */
+
+    if (w1 & WN_WEAK)
+        return false;
+    if (w1 & WN_MERGED)
+        return wn_count(w1) == 1;
+    return wn_owner(w0) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) && wn_local(w0) == 1 && wn_count(w1) == 0;
+}

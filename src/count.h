@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * count.h - the two header words: who may change what, and what a change means
+ *
+ * Every change of a count goes through here; what follows from it (queueing, logging, destroying) is the caller's, who gets
+ * it as a fate. So counting never calls destroying, which calls counting.
+ *
+ *   retain    owner in its section: word0 + 1 (inline). Everybody else: one fetch_add on word1.
+ *   release   owner, local >= 2: word0 - 1, after the candidate event.
+ *             owner, local == 1: plain death when word1 is all zero; else the merge: word0 is given up first, then one CAS
+ *             publishes MERGED (the other order writes into memory that a stranger may have freed).
+ *             stranger, not merged: a CAS. Where the count would go below zero the unit is not subtracted but given to the
+ *             owner's queue in the same CAS that sets QUEUED (subtract-then-queue touches an object one no longer holds).
+ *             merged: a CAS that marks in the same step, or one fetch_sub for leaves without finalizers.
+ *   A release never touches the object after its unit is gone, not even to read its type.
+ *
+ * Race: two releases on an object with local 2 (the owner's unit and a stranger's S), and the merge
+ *     stranger S                              owner
+ *     w1 = load: count 0, not QUEUED
+ *                                             release: local 2 -> 1 (plain)
+ *     CAS: QUEUED, unit -> queue              release of the last local: word0 given up;
+ *       (fails if the merge came first:         CAS + MERGED: count 0 + queue's unit's local 1 = 1: lives
+ *        starts over, now MERGED: count - 1)  drain: MERGED already; drops the queue's unit: 0, dies
+ *
+ * Progress: retain wait-free; release lock-free (a failed CAS means that another thread's change succeeded).
+ * Sources: Choi et al. (PACT 2018); CPython brc.c; the queue rule, the marks and the order of the merge are our own.
+ */
+#ifndef WN_COUNT_H
+#define WN_COUNT_H
+
+#include "record.h"
+#include "type.h"
+
+enum wn_fate {
+    WN_LIVES,       /* nothing follows */
+    WN_MARKED,      /* BUFFERED was set: the caller appends an entry */
+    WN_MARKED_OWN,  /* quiet was set: the caller appends an own entry */
+    WN_GOES_QUEUED, /* the unit is the queue's: the caller pushes to the owner given */
+    WN_FINALIZE,    /* the unit is the finalizer's */
+    WN_DIES,        /* merged, count 0: the caller destroys */
+    WN_DIES_PLAIN,  /* word1 was all zero (but age): nobody else knows the object */
+};
+
+struct wn_verdict {
+    enum wn_fate fate;
+    uint32_t     owner; /* WN_GOES_QUEUED: 0 = in mid-merge */
+};
+
+/* What the caller has reserved. Without room a mark is not set, a unit is not queued but stays counted. */
+struct wn_room {
+    bool candidate, node;
+};
+
+/* Give one unit back, standing on r (wane_self.me is its owner id). */
+struct wn_verdict wn_count_release(struct wane_header *h, const struct wn_type *type, struct wn_record *r,
+                                   struct wn_room room);
+
+/* Add one unit by RMW. */
+void wn_count_retain(struct wane_header *h);
+
+/* A count-neutral move of a unit of h: bump its version unless word0 is mine (H6). */
+void wn_count_moved(struct wane_header *h);
+
+/* Consuming store of h: mark it as a candidate, if it is not. The caller holds or borrows h. */
+struct wn_verdict wn_count_mark(struct wane_header *h, struct wn_room room);
+
+/* The owner gives its local count up (drain, collector's request). True: this call merged it. Clears QUEUED. */
+bool wn_count_merge(struct wane_header *h, const struct wn_type *type, struct wn_record *r);
+
+/* Finish a merge that was stopped between giving word0 up and publishing (the child of a fork). */
+void wn_count_replay_intent(struct wn_record *r);
+
+/* count(o) == 1 and that unit is the caller's, no weak reference. */
+bool wn_count_is_unique(const struct wane_header *h);
+
+/* The owner's, in its section: take the object's quiet mark back (its entry was removed). */
+void wn_count_unquiet(struct wane_header *h);
+
+#endif

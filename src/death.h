@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * death.h - from the last unit to the memory
+ *
+ * Burying is iterative: a record's list of the dying is linked through word0 of the dead (no memory, no recursion), a call
+ * buries at most WN_BURY_BUDGET objects, the rest is a backlog that leaves, checkpoints and claimers go on with.
+ *
+ * Order for one object: its weak reference is severed; dispose; each slot is emptied, then its unit given back (the collector
+ * may be tracing the object: a slot must be empty before its unit goes); DEAD is set in word1; the last holder frees (I6).
+ * Why the units of a dead container's slots may go at once: nobody holds a valid borrow through it (docs/design.md, "Borrows").
+ *
+ * When the memory may be freed at once
+ *     mutator                                      collector, phase A
+ *     the slots that led here were cleared         wn_collecting = 1; membarrier
+ *     load wn_collecting                           reads slots, claims what it finds
+ *     0: the collector's first slot read comes after the clearing: it cannot find the object. 1: after a grace period.
+ *   With a weak reference: always after a grace period (an upgrade may be looking at word1).
+ */
+#ifndef WN_DEATH_H
+#define WN_DEATH_H
+
+#include "unit.h"
+
+#define WN_BURY_BUDGET 256
+
+/* Bury what wn_unit_give has left, up to the budget. Not from inside a dispose: the outer call goes on. */
+void wn_death_run(struct wn_record *r);
+
+/* The pieces that destroying a cycle shares with the death of one object. */
+void wn_dispose(struct wane_header *h, const struct wn_type *type);
+void wn_drop_slots(struct wane_header *h, const struct wn_type *type, void (*slot)(struct wane_visitor *, wane_slot *));
+void wn_count_death(struct wn_record *r, const struct wn_type *type, const struct wane_header *h);
+
+/* A holder's flag was cleared and word1 is now w: frees the object if it is dead and this was the last holder. */
+void wn_free_if_last(struct wn_record *r, struct wane_header *h, uint64_t w);
+
+/* Free dead memory after a grace period. */
+void wn_bury_later(struct wn_record *r, struct wane_header *h);
+
+/* Free what has waited for a ripe ticket; take a ticket for the rest. True: something still waits. */
+bool wn_graves_tend(struct wn_record *r);
+
+void wn_memory_free(struct wane_header *h, const struct wn_type *type);
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+#include "driver.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "step.h"
+
+#define SLICE_NS 50000 /* a claim is held no longer */
+#define NAP_NS   50000
+
+static pthread_mutex_t      driver_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t      gate = PTHREAD_MUTEX_INITIALIZER;
+static struct wane_atomic32 gate_wanted;  /* forks that wait */
+static struct wane_atomic64 gate_holder;  /* a: the driver's thread, to know oneself */
+static struct wane_atomic64 claims;
+static struct wane_atomic64 idle_epoch; /* records last seen in a section before this epoch have been outside for a while */
+static struct wane_atomic32 fence_word;
+
+uint64_t
+wn_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* ---- The gate ------------------------------------------------------------------------------------------------- */
+
+static uint64_t
+myself(void)
+{
+    return (uint64_t)(uintptr_t)pthread_self();
+}
+
+static void
+gate_lock(void)
+{
+    pthread_mutex_lock(&gate);
+    store_relaxed(&gate_holder, myself());
+}
+
+static void
+gate_unlock(void)
+{
+    store_relaxed(&gate_holder, UINT64_C(0));
+    pthread_mutex_unlock(&gate);
+}
+
+void
+wn_driver_begin(void)
+{
+    pthread_mutex_lock(&driver_lock);
+    gate_lock();
+}
+
+void
+wn_driver_end(void)
+{
+    gate_unlock();
+    pthread_mutex_unlock(&driver_lock);
+}
+
+void
+wn_driver_sleep(uint64_t nanoseconds)
+{
+    gate_unlock();
+    nanosleep(&(struct timespec){0, (long)nanoseconds}, NULL);
+    gate_lock();
+}
+
+void
+wn_driver_pause(void)
+{
+    nanosleep(&(struct timespec){0, NAP_NS}, NULL);
+}
+
+void
+wn_driver_breathe(void)
+{
+    while (load_relaxed(&gate_wanted))
+        wn_driver_sleep(1000);
+}
+
+/* A fork in a callback that the driver runs (dispose): the gate is held by the forking thread itself. */
+void
+wn_gate_close(void)
+{
+    if (load_relaxed(&gate_holder) == myself())
+        return;
+    fetch_add_relaxed(&gate_wanted, 1u);
+    pthread_mutex_lock(&gate);
+    fetch_add_relaxed(&gate_wanted, -1u);
+}
+
+void
+wn_gate_open(void)
+{
+    if (load_relaxed(&gate_holder) != myself())
+        pthread_mutex_unlock(&gate);
+}
+
+bool
+wn_driver_forked(void)
+{
+    if (load_relaxed(&gate_holder) == myself())
+        return true; /* inside a callback of the driver's: the child ends that work itself */
+    pthread_mutex_init(&driver_lock, NULL);
+    pthread_mutex_init(&gate, NULL);
+    store_relaxed(&gate_wanted, 0u);
+    store_relaxed(&gate_holder, UINT64_C(0));
+    return false;
+}
+
+/* ---- Acting for records ---------------------------------------------------------------------------------------- */
+
+static bool
+has_work(struct wn_record *r, uint32_t bits)
+{
+    return wn_has_backlog(r) || ((bits & WN_HANDOVER) && load_relaxed(&r->candidate_count));
+}
+
+static void
+ask(struct wn_record *r, uint32_t bits)
+{
+    if ((load_relaxed(&r->pub.attention) & bits) != bits)
+        fetch_or_relaxed(&r->pub.attention, bits);
+}
+
+static bool
+is_busy(struct wn_record *r, bool force)
+{
+    uint64_t ctr = load_relaxed(&r->pub.ctr);
+
+    return (ctr & WANE_NEST) || (!force && (ctr & ~WANE_NEST) >= load_relaxed(&idle_epoch));
+}
+
+/* Until nothing moves or the slice is over. In a section; wane_self.me says r. */
+static void
+tend_slice(struct wn_record *r, uint32_t bits)
+{
+    uint64_t end = wn_now() + SLICE_NS;
+
+    do
+        wn_tend(r, bits);
+    while ((r->dying || r->draining || wn_log_ripe(&r->deferred)) && wn_now() < end);
+}
+
+static void
+tend_own(struct wn_record *r, uint32_t bits)
+{
+    wane_enter();
+    if (wn_standing() == r)
+        tend_slice(r, bits);
+    else
+        ask(r, bits);
+    wane_leave();
+}
+
+/* The claim is held and the record's thread is outside: be the owner for a moment. */
+static void
+tend_as(struct wn_record *r, uint32_t bits)
+{
+    uint64_t me;
+
+    wane_enter();
+    me = wane_self.me;
+    wane_self.me = r->pub.me;
+    tend_slice(r, bits);
+    wane_self.me = me;
+    wane_leave();
+}
+
+static bool
+try_claim(struct wn_record *r)
+{
+    /* Only drivers claim, and there is one: the bit was clear. seq_cst: before the look at ctr. */
+    fetch_or_seq_cst(&r->pub.claim, WN_CLAIM_HELD);
+    if (!wn_membarrier())
+        wn_full_fence(&fence_word);
+    /* acquire E4: what the thread did in its last section. */
+    if (!(load_acquire(&r->pub.ctr) & WANE_NEST))
+        return true;
+    fetch_and_release(&r->pub.claim, ~WN_CLAIM_HELD);
+    return false;
+}
+
+bool
+wn_driver_act_for(struct wn_record *r, uint32_t bits, bool force)
+{
+    if (&r->pub == wane_self.record) {
+        tend_own(r, bits);
+        return true;
+    }
+    if (is_busy(r, force) || !try_claim(r)) {
+        ask(r, bits);
+        return false;
+    }
+    WN_STEP("claim:held");
+    fetch_add_relaxed(&claims, 1u);
+    tend_as(r, bits);
+    fetch_and_release(&r->pub.claim, ~WN_CLAIM_HELD); /* release E3 */
+    return true;
+}
+
+bool
+wn_driver_round(uint32_t bits, bool force)
+{
+    bool backlog = false;
+
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        struct wn_record *r = wn_record(id);
+
+        if (!r || !has_work(r, bits))
+            continue;
+        (void)wn_driver_act_for(r, bits, force);
+        backlog |= has_work(r, bits);
+        wn_driver_breathe();
+    }
+    return backlog;
+}
+
+/* ---- Waiting -------------------------------------------------------------------------------------------------- */
+
+static bool
+is_over(uint64_t deadline)
+{
+    return deadline && wn_now() >= deadline;
+}
+
+static bool
+wait_for_ticket(uint64_t ticket, uint64_t deadline)
+{
+    for (uint64_t nap = 2000; !wn_grace_poll(ticket); nap = nap < 1000000 ? nap * 2 : nap) {
+        if (is_over(deadline))
+            return false;
+        wn_driver_sleep(nap);
+    }
+    return true;
+}
+
+bool
+wn_driver_grace(uint64_t deadline)
+{
+    return wait_for_ticket(wn_grace_ticket(), deadline);
+}
+
+/* Until is_done(record, epoch) for all records that have work: act for the others. */
+static bool
+until_all(bool (*is_done)(struct wn_record *, uint64_t), uint64_t epoch, uint32_t bits, uint64_t deadline)
+{
+    for (;;) {
+        bool all = true;
+
+        for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+            struct wn_record *r = wn_record(id);
+
+            if (!r || is_done(r, epoch))
+                continue;
+            (void)wn_driver_act_for(r, bits, true);
+            all &= is_done(r, epoch);
+            wn_driver_breathe();
+        }
+        if (all)
+            return true;
+        if (is_over(deadline))
+            return false;
+        (void)wn_grace_poll(epoch);
+        wn_driver_sleep(NAP_NS);
+    }
+}
+
+static bool
+is_sealed(struct wn_record *r, uint64_t epoch)
+{
+    return !wn_has_backlog(r) || load_acquire(&r->sealed_at) >= epoch;
+}
+
+static bool
+is_settled(struct wn_record *r, uint64_t epoch)
+{
+    return !wn_has_backlog(r) || load_acquire(&r->settled) >= epoch;
+}
+
+static bool
+is_handed_over(struct wn_record *r, uint64_t epoch)
+{
+    return !load_relaxed(&r->candidate_count) || load_acquire(&r->handed_at) >= epoch;
+}
+
+bool
+wn_driver_settle(uint64_t deadline)
+{
+    for (int round = 0; round < 2; round++) {
+        uint64_t ticket;
+
+        if (!until_all(is_sealed, wn_grace_ticket(), WN_ATTEND, deadline))
+            return false;
+        ticket = wn_grace_ticket();
+        if (!wait_for_ticket(ticket, deadline) || !until_all(is_settled, ticket, WN_ATTEND, deadline))
+            return false;
+    }
+    return true;
+}
+
+bool
+wn_driver_handover(uint64_t deadline)
+{
+    return until_all(is_handed_over, wn_grace_ticket(), WN_ATTEND | WN_HANDOVER, deadline);
+}
+
+uint64_t
+wn_driver_claims(void)
+{
+    return load_relaxed(&claims);
+}
+
+void
+wn_driver_tick(void)
+{
+    static struct wane_atomic64 last;
+
+    /* Two ticks apart, a millisecond at least: who has not entered since the older one is idle. */
+    store_relaxed(&idle_epoch, load_relaxed(&last));
+    store_relaxed(&last, wn_grace_ticket());
+    (void)wn_grace_poll(load_relaxed(&last));
+}

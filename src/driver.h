@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * driver.h - who does the runtime's own work: the background thread, or a thread inside wane_collect and its like
+ *
+ * One driver at a time holds the driver lock (never taken on mutator paths). It polls grace periods, acts for records whose
+ * threads are idle or gone, asks busy ones to tend themselves at their next leave, and collects.
+ *
+ * The gate is a second lock, held while the driver works and let go whenever it sleeps or breathes, at points where all its
+ * state hangs on global structures: a fork takes the gate, so the child finds the driver at such a point (life.c).
+ */
+#ifndef WN_DRIVER_H
+#define WN_DRIVER_H
+
+#include "tend.h"
+
+void wn_driver_begin(void);
+void wn_driver_end(void);
+
+/* Let a fork through, if one waits. Outside sections. */
+void wn_driver_breathe(void);
+void wn_driver_sleep(uint64_t nanoseconds);
+void wn_driver_pause(void); /* a short sleep of somebody who does not drive */
+
+/* Visit all records with a backlog (or, for WN_HANDOVER, with open candidates). force: also those that left a moment ago.
+ * True: some still have a backlog. Outside sections. */
+bool wn_driver_round(uint32_t bits, bool force);
+
+/* Wait for a grace period that starts now; false: the deadline came first. 0: no deadline. */
+bool wn_driver_grace(uint64_t deadline);
+
+/* Everything displaced before the call has been given back, twice over (what the first round freed, too). */
+bool wn_driver_settle(uint64_t deadline);
+
+/* Every record's open candidates have been handed over; false: some are still inside a section at the deadline. */
+bool wn_driver_handover(uint64_t deadline);
+
+/* Try to act for r now. False: its thread is inside a section, or was a moment ago and force is not set. */
+bool wn_driver_act_for(struct wn_record *r, uint32_t bits, bool force);
+
+/* Every millisecond or two: move the epoch on, note who is idle, look at grace periods. */
+void wn_driver_tick(void);
+
+uint64_t wn_driver_claims(void);
+uint64_t wn_now(void); /* monotonic nanoseconds */
+
+/* Fork. */
+void wn_gate_close(void);
+void wn_gate_open(void);
+bool wn_driver_forked(void); /* true: the forking thread drives, and goes on in the child */
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "grace.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "record.h"
+
+struct wane_atomic64 wane_epoch = {WANE_ONE_EPOCH | 1};
+
+static struct wane_atomic64 done;      /* a: the newest ticket that was reached */
+static struct wane_atomic64 barriered; /* a: the newest epoch that a membarrier came after */
+static struct wane_atomic64 periods;
+static struct wane_atomic32 fences; /* a: 1 = membarrier is missing */
+static struct wane_atomic32 fence_word;
+
+static int
+membarrier(int command)
+{
+    return (int)syscall(SYS_membarrier, command, 0, 0);
+}
+
+static void
+fall_back_to_fences(void)
+{
+    if (load_relaxed(&fences))
+        return;
+    store_release(&fences, 1u);
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        struct wn_record *r = wn_record(id);
+
+        if (r)
+            fetch_or_seq_cst(&r->pub.claim, WN_CLAIM_FENCE);
+    }
+}
+
+void
+wn_grace_init(void)
+{
+    if (getenv("WANE_NO_MEMBARRIER") || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
+        fall_back_to_fences();
+}
+
+bool
+wn_membarrier(void)
+{
+    static struct wane_atomic32 warned;
+
+    if (load_relaxed(&fences))
+        return false;
+    if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
+        return true;
+    /* A filter was installed later: no grace until every record was seen entering with a real fence. */
+    if (!exchange_acq_rel(&warned, 1u))
+        fprintf(stderr, "wane: membarrier failed (errno %d); sections use full fences from now on\n", errno);
+    fall_back_to_fences();
+    return false;
+}
+
+void
+wn_mutator_fence(void)
+{
+    compiler_barrier();
+    if (load_relaxed(&fences))
+        wn_full_fence(&fence_word);
+}
+
+uint32_t
+wn_grace_claim_bits(void)
+{
+    return load_acquire(&fences) ? WN_CLAIM_FENCE : 0;
+}
+
+uint64_t
+wn_grace_ticket(void)
+{
+    /* seq_cst: a full fence between the displacements and the epoch (H18); release E1 to the readers. */
+    return (fetch_add_seq_cst(&wane_epoch, WANE_ONE_EPOCH) + WANE_ONE_EPOCH) & ~WANE_NEST;
+}
+
+bool
+wn_grace_done(uint64_t ticket)
+{
+    /* acquire E4: everything that the ended sections did. */
+    return load_acquire(&done) >= ticket;
+}
+
+static void
+raise_to(struct wane_atomic64 *word, uint64_t value)
+{
+    uint64_t old = load_relaxed(word); /* relaxed: a guess; the CAS checks it */
+
+    while (old < value && !cas_acq_rel(word, &old, value))
+        ;
+}
+
+/* The newest epoch that every later load of ctr is ordered after. 0: none (fences, and a record that has not used one). */
+static uint64_t
+barrier_epoch(uint64_t ticket)
+{
+    uint64_t g = load_acquire(&barriered);
+
+    if (g >= ticket)
+        return g;
+    g = load_acquire(&wane_epoch) & ~WANE_NEST;
+    if (!wn_membarrier())
+        wn_full_fence(&fence_word);
+    raise_to(&barriered, g);
+    return g;
+}
+
+bool
+wn_grace_poll(uint64_t ticket)
+{
+    uint64_t min;
+
+    if (wn_grace_done(ticket))
+        return true;
+    min = barrier_epoch(ticket);
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        struct wn_record *r = wn_record(id);
+        uint64_t          ctr;
+
+        if (!r)
+            continue;
+        /* acquire E4: pairs with leave. */
+        ctr = load_acquire(&r->pub.ctr);
+        if ((ctr & WANE_NEST) && (ctr & ~WANE_NEST) < min)
+            min = ctr & ~WANE_NEST;
+        /* Without membarrier an entry may still sit in a store buffer, unless the record has entered by a fence. */
+        if (load_relaxed(&fences) && !load_acquire(&r->fenced))
+            min = 0;
+    }
+    if (load_relaxed(&done) < min)
+        fetch_add_relaxed(&periods, 1u);
+    raise_to(&done, min);
+    return min >= ticket;
+}
+
+uint64_t
+wn_grace_periods(void)
+{
+    return load_relaxed(&periods);
+}

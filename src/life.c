@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * life.c - start, fork, exit, shutdown; statistics
+ *
+ * Fork. Only the forking thread goes on in the child; every other one has stopped for ever between any two instructions. The
+ * rule that makes that harmless everywhere (the stop-anywhere rule): what a stopped thread leaves may count too much, never too
+ * little. The prepare handler closes the driver's gate, so the driver is found at a resting point. The child completes
+ * merges that were under way (record.intent), frees the records of the vanished threads, gives an open collection up, and
+ * starts its threads again when there is work. Units that vanished threads owned stay counted in the child: they leak there.
+ *
+ * Exit. Static destructors run while threads run; the background is asked to end and waited for, 200 ms at most.
+ */
+#include "life.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "background.h"
+#include "collect.h"
+#include "final.h"
+
+#ifdef WN_STEPS
+void (*wn_step_hook)(const char *point);
+#endif
+
+/* ---- Fork --------------------------------------------------------------------------------------------------------- */
+
+static void
+before_fork(void)
+{
+    wn_gate_close();
+    wn_type_lock();
+    wn_final_fork_lock();
+}
+
+static void
+after_fork_parent(void)
+{
+    wn_final_fork_unlock();
+    wn_type_unlock();
+    wn_gate_open();
+}
+
+static void
+free_records_of_vanished_threads(void)
+{
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        struct wn_record *r = wn_record(id);
+
+        if (!r || &r->pub == wane_self.record)
+            continue;
+        wn_count_replay_intent(r);
+        r->burying = false;
+        r->hold_seals = false;
+        r->home = NULL;
+        store_relaxed(&r->pub.ctr, load_relaxed(&r->pub.ctr) & ~WANE_NEST);
+        store_relaxed(&r->pub.claim, wn_grace_claim_bits());
+        store_relaxed(&r->pub.attention, 0u);
+        store_relaxed(&r->backlog, 1u);
+        store_release(&r->holder, 0u);
+    }
+}
+
+static void
+after_fork_child(void)
+{
+    struct wn_record *r = (struct wn_record *)wane_self.record;
+    bool              drives;
+
+    wn_final_fork_unlock();
+    wn_type_unlock();
+    wn_gate_open();
+    drives = wn_driver_forked();
+    wn_background_forked();
+    wn_final_forked();
+    free_records_of_vanished_threads();
+    if (r && r->home) /* lent to this thread; its home is not claimed by anybody any more */
+        store_relaxed(&r->home->holder, 1u);
+    if (!drives)
+        wn_collection_abandon();
+}
+
+/* ---- Exit --------------------------------------------------------------------------------------------------------- */
+
+static void
+at_exit(void)
+{
+    wn_background_stop_within(200);
+}
+
+void
+wn_life_init(void)
+{
+    wn_background_init();
+    wn_final_init();
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    atexit(at_exit);
+}
+
+/* ---- Waiting for everything --------------------------------------------------------------------------------------- */
+
+int
+wane_barrier(void)
+{
+    if (wn_in_section())
+        return -EDEADLK;
+    wane_enter();
+    wane_leave();
+    wn_driver_begin();
+    (void)wn_driver_settle(0);
+    wn_driver_end();
+    return 0;
+}
+
+static int64_t
+report_type(uint32_t type)
+{
+    const struct wn_type *t = load_acquire(&wn_types[type]);
+    int64_t               objects, bytes;
+
+    wn_type_counts_sum(type, &objects, &bytes);
+    if (objects > 0)
+        fprintf(stderr, "wane: leaked %lld object%s of type '%s' (%lld bytes)\n", (long long)objects,
+                objects == 1 ? "" : "s", t->name, (long long)bytes);
+    return objects > 0 ? objects : 0;
+}
+
+static uint64_t
+objects_dead(void)
+{
+    struct wane_stats s;
+
+    wane_stats(&s);
+    return s.objects_died + s.finalized;
+}
+
+/* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. */
+static void
+drain_everything(void)
+{
+    uint64_t before;
+
+    do {
+        before = objects_dead();
+        (void)wane_barrier();
+        (void)wane_collect(WANE_ALL, NULL);
+        while (wn_final_pending())
+            if (!wn_final_run())
+                wn_driver_pause(); /* the finalizer thread is inside one */
+    } while (objects_dead() != before);
+    (void)wane_barrier(); /* memory of the last cycles */
+}
+
+int
+wane_shutdown(void)
+{
+    int64_t leaked = 0;
+
+    if (wn_in_section())
+        return -EDEADLK;
+    drain_everything();
+    wn_background_stop();
+    wn_final_stop();
+    for (uint32_t id = 1; id <= wn_type_count(); id++)
+        leaked += report_type(id);
+    return leaked > INT_MAX ? INT_MAX : (int)leaked;
+}
+
+/* ---- Statistics ---------------------------------------------------------------------------------------------------- */
+
+static void
+add_record(struct wane_stats *s, struct wn_record *r)
+{
+    const struct wn_counters *c = &r->counters;
+
+    s->objects_born += load_relaxed(&c->born);
+    s->objects_died += load_relaxed(&c->died);
+    s->bytes_born += load_relaxed(&c->bytes_born);
+    s->bytes_died += load_relaxed(&c->bytes_died);
+    s->displaced += load_relaxed(&c->displaced);
+    s->applied += load_relaxed(&c->applied);
+    s->queued += load_relaxed(&c->queued);
+    s->merged += load_relaxed(&c->merged);
+    s->lost_units += load_relaxed(&c->lost_units);
+    s->lost_candidates += load_relaxed(&c->lost_candidates);
+}
+
+void
+wane_stats(struct wane_stats *out)
+{
+    *out = (struct wane_stats){.records = wn_record_limit(), .claims = wn_driver_claims(),
+                               .grace_periods = wn_grace_periods(), .finalized = wn_final_count()};
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        struct wn_record *r = wn_record(id);
+
+        if (r)
+            add_record(out, r);
+    }
+    wn_collect_stats(out);
+}
+
+void
+wane_type_stats(void (*fn)(const char *, int64_t, int64_t, void *), void *arg)
+{
+    for (uint32_t id = 1; id <= wn_type_count(); id++) {
+        const struct wn_type *t = load_acquire(&wn_types[id]);
+        int64_t               objects, bytes;
+
+        wn_type_counts_sum(id, &objects, &bytes);
+        fn(t->name, objects, bytes, arg);
+    }
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * life.h - the runtime in its process: start, fork, exit, shutdown
+ */
+#ifndef WN_LIFE_H
+#define WN_LIFE_H
+
+/* Once, before the first section of the process opens. */
+void wn_life_init(void);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * object.c - making objects, and the out-of-line halves of retain and release
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "death.h"
+
+static bool
+size_is_valid(const struct wn_type *t, size_t size, bool sized)
+{
+    return t->sized == sized && size >= t->size && size <= SIZE_MAX / 4;
+}
+
+static void
+init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
+{
+    uint64_t quiet = t->traced ? 0 : WANE_QUIET; /* leaves are never candidates */
+
+    /* relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
+    store_relaxed(&h->word0, (uint64_t)t->id << WN_TYPE_SHIFT | r->pub.me | quiet | 1);
+    store_relaxed(&h->word1, UINT64_C(0));
+}
+
+static struct wane_header *
+allocate(const struct wn_type *t, size_t size)
+{
+    char *p = malloc(t->prefix + sizeof(struct wane_header) + size);
+
+    if (!p)
+        return NULL;
+    if ((uintptr_t)p & ~WN_LINK_MASK) { /* links of dead objects have 48 bits */
+        free(p);
+        errno = ENOMEM;
+        return NULL;
+    }
+    memset(p, 0, t->prefix + sizeof(struct wane_header) + size);
+    return (struct wane_header *)(void *)(p + t->prefix);
+}
+
+/* In a section. */
+static void *
+make(const struct wn_type *t, size_t size)
+{
+    struct wn_record   *r = wn_standing();
+    struct wane_header *h;
+
+    if (!wn_type_counts_reserve(r, t->id) || !(h = allocate(t, size)))
+        return NULL;
+    if (t->prefix)
+        wn_prefix(h)->size = size;
+    init_header(h, t, r);
+    wn_type_counts_add(r, t->id, 1, (int64_t)size);
+    wn_counter_add(&r->counters.born, 1);
+    wn_counter_add(&r->counters.bytes_born, size);
+    return wn_payload(h);
+}
+
+static void *
+new_object(struct wane_type *type, size_t size, bool sized)
+{
+    struct wn_type *t = wn_type_register(type);
+    bool            opened;
+    void           *object;
+
+    if (!t)
+        return NULL;
+    if (!size_is_valid(t, size, sized)) {
+        errno = t->sized == sized && size > SIZE_MAX / 4 ? ENOMEM : EINVAL;
+        return NULL;
+    }
+    opened = wn_scope_open();
+    object = make(t, size);
+    wn_scope_close(opened);
+    return object;
+}
+
+void *
+wane_new(struct wane_type *type)
+{
+    return new_object(type, type->size, false);
+}
+
+void *
+wane_new_sized(struct wane_type *type, size_t size)
+{
+    return new_object(type, size, true);
+}
+
+void
+wane_retain_slow(void *object)
+{
+    struct wane_header *h = WANE_HEADER(object);
+
+    (void)wn_type_of(h); /* refuses what is not an object */
+    if (wn_in_section() && wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT))
+        return; /* mine, and the guard bit is set: 2^30 retains without release; immortal */
+    wn_count_retain(h);
+}
+
+void
+wane_release_slow(void *object)
+{
+    bool opened = wn_scope_open();
+
+    wn_unit_give(WANE_HEADER(object));
+    wn_death_run(wn_standing());
+    wn_scope_close(opened);
+}
+
+bool
+wane_is_unique(const void *object)
+{
+    bool opened = wn_scope_open();
+    bool unique = wn_count_is_unique(WANE_HEADER(object));
+
+    wn_scope_close(opened);
+    return unique;
+}
+
+bool
+wane_in_section(void)
+{
+    return wn_in_section();
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include "record.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EMERGENCY   16  /* records in static memory: a first section cannot fail */
+#define NODE_BLOCK  127 /* queue nodes per allocation */
+#define NODE_SPARES (4 * NODE_BLOCK)
+
+struct wane_atomic_ptr wn_records[WN_MAX_RECORDS + 1];
+
+static struct wane_atomic32   limit; /* ids given out */
+static struct wn_record       emergency[EMERGENCY];
+static struct wane_atomic32   emergency_used;
+static struct wane_atomic_ptr node_pool;   /* chains of spare nodes */
+static struct wane_atomic_ptr node_blocks; /* every block, so that leak checkers see them */
+/* Counts of a type that could not be kept in a record for want of memory. */
+static struct wn_type_counts overflow[WN_MAX_TYPES + 1];
+
+void (*wn_wake_background)(void);
+
+uint32_t
+wn_record_limit(void)
+{
+    return load_acquire(&limit);
+}
+
+static struct wn_record *
+adopt_free(void)
+{
+    uint32_t n = wn_record_limit();
+
+    for (uint32_t id = 1; id <= n; id++) {
+        struct wn_record *r = wn_record(id);
+        uint32_t          is_free = 0;
+
+        if (r && load_relaxed(&r->holder) == 0 && !(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) &&
+            cas_acq_rel(&r->holder, &is_free, 1u)) /* acquire E9: what the last holder left */
+            return r;
+    }
+    return NULL;
+}
+
+static struct wn_record *
+allocate(void)
+{
+    struct wn_record *r = aligned_alloc(WN_CACHE_LINE, sizeof *r);
+    uint32_t          i;
+
+    if (r)
+        return memset(r, 0, sizeof *r);
+    i = fetch_add_relaxed(&emergency_used, 1u);
+    if (i < EMERGENCY)
+        return &emergency[i];
+    fetch_add_relaxed(&emergency_used, -1u);
+    return NULL;
+}
+
+/* An id from the end of the table, or 0 when all are given out. */
+static uint32_t
+new_id(void)
+{
+    uint32_t n = load_relaxed(&limit);
+
+    do
+        if (n == WN_MAX_RECORDS)
+            return 0;
+    while (!cas_acq_rel(&limit, &n, n + 1));
+    return n + 1;
+}
+
+static struct wn_record *
+make(void)
+{
+    struct wn_record *r;
+    uint32_t          id;
+
+    if (wn_record_limit() == WN_MAX_RECORDS || !(r = allocate()))
+        return NULL;
+    if (!(id = new_id())) {
+        if (r < emergency || r >= emergency + EMERGENCY)
+            free(r);
+        return NULL;
+    }
+    r->id = id;
+    r->pub.me = (uint64_t)id << WN_OWNER_SHIFT;
+    store_relaxed(&r->holder, 1u);
+    store_relaxed(&r->pub.claim, wn_grace_claim_bits());
+    store_relaxed(&r->fenced, 1u);
+    store_release(&wn_records[id], (void *)r); /* release E8 */
+    /* The fallback may have begun after the bits were read: it either saw the record or is seen here. */
+    fetch_or_seq_cst(&r->pub.claim, wn_grace_claim_bits());
+    return r;
+}
+
+struct wn_record *
+wn_record_adopt(void)
+{
+    struct wn_record *r;
+
+    while (!(r = adopt_free()) && !(r = make()))
+        sched_yield(); /* memory or ids are exhausted, and the emergency records are all taken */
+    return r;
+}
+
+void
+wn_record_free(struct wn_record *r)
+{
+    store_release(&r->holder, 0u); /* release E9 */
+}
+
+void
+wn_record_backlog(struct wn_record *r)
+{
+    if (load_relaxed(&r->backlog))
+        return;
+    store_release(&r->backlog, 1u);
+    wn_wake_background();
+}
+
+static bool
+allocate_nodes(struct wn_record *r)
+{
+    struct block {
+        struct wn_link       link;
+        struct wn_queue_node node[NODE_BLOCK];
+    } *b = malloc(sizeof *b);
+
+    if (!b)
+        return false;
+    wn_stack_push(&node_blocks, &b->link);
+    for (int i = 0; i < NODE_BLOCK; i++) {
+        b->node[i].link.next = r->nodes;
+        r->nodes = &b->node[i].link;
+    }
+    r->node_count += NODE_BLOCK;
+    return true;
+}
+
+bool
+wn_node_reserve(struct wn_record *r)
+{
+    struct wn_link *chain;
+
+    if (r->nodes)
+        return true;
+    chain = wn_stack_take(&node_pool);
+    if (!chain)
+        return allocate_nodes(r);
+    r->nodes = chain;
+    for (r->node_count = 0; chain; chain = chain->next)
+        r->node_count++;
+    return true;
+}
+
+struct wn_queue_node *
+wn_node_take(struct wn_record *r)
+{
+    struct wn_link *link = r->nodes;
+
+    r->nodes = link->next;
+    r->node_count--;
+    return (struct wn_queue_node *)link;
+}
+
+/* Consumers of objects take nodes, their owners get them: half of a long list goes back to all. */
+static void
+share_nodes(struct wn_record *r)
+{
+    struct wn_link *first = r->nodes, *last = first;
+
+    for (uint32_t i = 1; i < NODE_SPARES / 2; i++)
+        last = last->next;
+    r->nodes = last->next;
+    r->node_count -= NODE_SPARES / 2;
+    wn_stack_push_chain(&node_pool, first, last);
+}
+
+void
+wn_node_give(struct wn_record *r, struct wn_queue_node *node)
+{
+    node->link.next = r->nodes;
+    r->nodes = &node->link;
+    if (++r->node_count > NODE_SPARES)
+        share_nodes(r);
+}
+
+bool
+wn_type_counts_reserve(struct wn_record *r, uint32_t type)
+{
+    struct wane_atomic_ptr *segment = &r->types[type / WN_TYPE_SEGMENT];
+    void                   *counts;
+
+    if (load_relaxed(segment))
+        return true;
+    counts = calloc(WN_TYPE_SEGMENT, sizeof(struct wn_type_counts));
+    if (!counts)
+        return false;
+    store_release(segment, counts); /* release E8: zeroed counts, for the sums */
+    return true;
+}
+
+void
+wn_type_counts_add(struct wn_record *r, uint32_t type, int64_t objects, int64_t bytes)
+{
+    struct wn_type_counts *c;
+
+    if (!wn_type_counts_reserve(r, type)) {
+        fetch_add_relaxed(&overflow[type].objects, (uint64_t)objects);
+        fetch_add_relaxed(&overflow[type].bytes, (uint64_t)bytes);
+        return;
+    }
+    c = (struct wn_type_counts *)load_relaxed(&r->types[type / WN_TYPE_SEGMENT]) + type % WN_TYPE_SEGMENT;
+    wn_counter_add(&c->objects, (uint64_t)objects);
+    wn_counter_add(&c->bytes, (uint64_t)bytes);
+}
+
+void
+wn_type_counts_sum(uint32_t type, int64_t *objects, int64_t *bytes)
+{
+    uint64_t o = load_relaxed(&overflow[type].objects);
+    uint64_t b = load_relaxed(&overflow[type].bytes);
+
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        struct wn_record      *r = wn_record(id);
+        struct wn_type_counts *c = r ? load_acquire(&r->types[type / WN_TYPE_SEGMENT]) : NULL;
+
+        if (!c)
+            continue;
+        o += load_relaxed(&c[type % WN_TYPE_SEGMENT].objects);
+        b += load_relaxed(&c[type % WN_TYPE_SEGMENT].bytes);
+    }
+    *objects = (int64_t)o;
+    *bytes = (int64_t)b;
+}

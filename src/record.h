@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * record.h - identities that objects are biased to
+ *
+ * A record holds what one thread counts and defers: section word, merge queue, logs, worklists, counters. A thread in a
+ * section *stands on* exactly one record. Records outlive threads (holder 0) and are used again; they are never freed.
+ *
+ * Who may touch the private part: the thread that stands here inside a section, or the claimer (claim word held, and ctr seen
+ * with nest 0 after a membarrier): see section.c and driver.c. Both act through wane_self.me, so wn_standing() is right for
+ * either.
+ */
+#ifndef WN_RECORD_H
+#define WN_RECORD_H
+
+#include "grace.h"
+#include "header.h"
+#include "log.h"
+#include "stack.h"
+
+#define WN_MAX_RECORDS 65534
+#define WN_CACHE_LINE  128 /* two lines: the prefetcher pulls pairs */
+
+/* attention bits */
+#define WN_ATTEND   1u /* look at your queue and logs */
+#define WN_HANDOVER 2u /* hand the open candidate chunk over, whatever is in it */
+#define WN_LENT     4u /* this thread is here for one section only */
+
+/* wane_self.me outside sections */
+#define WN_ME_OUTSIDE WANE_OUTSIDE
+#define WN_ME_EXITING (WANE_OUTSIDE | 2) /* the thread's exit has begun: sections borrow records */
+
+struct wn_queue_node {
+    struct wn_link      link;
+    struct wane_header *object;
+};
+
+/* Live objects and bytes of one type, as counted here; sums over all records are true, single ones may be negative. */
+struct wn_type_counts {
+    struct wane_atomic64 objects;
+    struct wane_atomic64 bytes;
+};
+#define WN_TYPE_SEGMENT 64
+
+struct wn_counters {
+    struct wane_atomic64 born, died, bytes_born, bytes_died;
+    struct wane_atomic64 displaced, applied, queued, merged, lost_units, lost_candidates;
+};
+
+struct wn_record {
+    /* line 0: the holder at every section; claimers and grace periods read it */
+    struct wane_record   pub;
+    struct wane_atomic32 holder;  /* a: 0 free, 1 some thread's */
+    struct wane_atomic32 fenced;  /* a: has entered by a full fence (or membarrier works) */
+    struct wane_atomic32 backlog; /* a: something waits here; set by anyone, cleared by who attends */
+    struct wane_atomic64 sealed_at; /* a: every displacement before this epoch has a ticket */
+    struct wane_atomic64 handed_at; /* a: candidates noted before this epoch have been handed over */
+    struct wane_atomic64 settled;   /* a: units with a ticket up to this have been given back */
+    uint32_t             id;
+    struct wn_record    *home; /* o: of the thread that was lent this record; NULL: it has none */
+
+    /* line 1: strangers push here */
+    _Alignas(WN_CACHE_LINE) struct wane_atomic_ptr queue;
+
+    /* line 2..: of whoever stands here */
+    _Alignas(WN_CACHE_LINE) struct wn_link *draining; /* o: detached from queue, newest first */
+    struct wn_link *nodes;                            /* o: spare queue nodes */
+    uint32_t        node_count;
+    /* o: a merge under way, for the child of a fork: word0 was cleared, `local` units are still to be added to word1 */
+    struct {
+        struct wane_atomic_ptr object;
+        struct wane_atomic64   local;
+    } intent;
+    struct wn_log       deferred;   /* displaced units */
+    struct wn_log       candidates; /* open chunk only; sealed ones go to the collector */
+    struct wane_atomic32 candidate_count; /* entries in the open chunk, for the driver */
+    struct wn_chunk    *spare;
+    uint32_t            spare_count;
+    struct wane_header *dying; /* dead, slots not yet dropped */
+    bool                burying;
+    bool                hold_seals; /* a cycle is being destroyed: its callbacks' deferred frees wait for the end of it */
+    struct wane_header *grave_open, *grave_waiting; /* dead, memory waits for a grace period */
+    uint64_t            grave_ticket;
+    struct wn_counters  counters;
+    struct wane_atomic_ptr types[(WN_MAX_TYPES + WN_TYPE_SEGMENT) / WN_TYPE_SEGMENT]; /* wn_type_counts[64] */
+};
+
+extern struct wane_atomic_ptr wn_records[WN_MAX_RECORDS + 1];
+
+/* Ids 1 .. this may be in use; a NULL record among them is being made. */
+uint32_t wn_record_limit(void);
+
+static inline struct wn_record *
+wn_record(uint32_t id)
+{
+    return load_acquire(&wn_records[id]); /* acquire E8: an initialised record */
+}
+
+/* The record this thread stands on (or acts for). Only inside a section. */
+static inline struct wn_record *
+wn_standing(void)
+{
+    return load_relaxed(&wn_records[wane_self.me >> WN_OWNER_SHIFT]); /* relaxed: this thread has seen it before */
+}
+
+static inline bool
+wn_in_section(void)
+{
+    return !(wane_self.me & WANE_OUTSIDE);
+}
+
+/* Take a free record or make one. Never fails; waits only when memory or ids are exhausted and the emergency ones are taken. */
+struct wn_record *wn_record_adopt(void);
+void              wn_record_free(struct wn_record *r);
+
+/* Something waits at r: make sure that somebody will come. Wait-free but for waking the background. */
+void wn_record_backlog(struct wn_record *r);
+extern void (*wn_wake_background)(void);
+
+/* Queue nodes. reserve: false when memory ran out. take: after a successful reserve. give: back to this record's spares. */
+bool                  wn_node_reserve(struct wn_record *r);
+struct wn_queue_node *wn_node_take(struct wn_record *r);
+void                  wn_node_give(struct wn_record *r, struct wn_queue_node *node);
+
+/* Count births and deaths by type; reserve before the birth. */
+bool wn_type_counts_reserve(struct wn_record *r, uint32_t type);
+void wn_type_counts_add(struct wn_record *r, uint32_t type, int64_t objects, int64_t bytes);
+void wn_type_counts_sum(uint32_t type, int64_t *objects, int64_t *bytes);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * review.c - phase B: no false answers
+ *
+ *   0  suspects whose words change across a grace period are dropped: a live ring keeps its bias
+ *   1  REVIEW is set on each (a retain clears it); each is merged by its owner or a claimer: counts change in word1 only
+ *   2  w1: all words are read.  E1: all are traced                                       -- instant T after E1
+ *   3  one grace period that starts after the last load of E1
+ *   4  E2: all are traced again.  w2: all words are read again
+ *   5  G: the largest subset with w1 = w2, REVIEW still set, and count = edges from G in E1 = in E2
+ *
+ * Claim: at T every unit of every object of G is in a slot of G, and after the grace period no mutator can reach G.
+ *   Equal words: no count changed between w1 and w2, so units only flowed owned -> slot -> pending (slot.c). E1 finds every
+ *   unit in a slot of G: none was owned. E2 finds each still there: none was displaced. Borrows in sections open at T end with
+ *   the grace period; had one retained, a word would differ; had one displaced, E2 would be short. Later sections have no way
+ *   in. The full argument, with orders: docs/design.md, "Review".
+ * Orders: w1 acquire, slot loads acquire (E5), w2 relaxed; decrements are release, retains may be relaxed.
+ *
+ * A trace reads each array of one container through one load, each object inside one section.
+ * Every wait is bounded: a section that does not end, or an owner that does not merge, costs those suspects this round.
+ */
+#include "collect.h"
+
+#include "step.h"
+
+#define GRACE_NS UINT64_C(200000000)
+#define MERGE_NS UINT64_C(20000000)
+
+static uint64_t
+soon(uint64_t nanoseconds)
+{
+    return wn_now() + nanoseconds;
+}
+
+/* ---- 0: what moves is alive ------------------------------------------------------------------------------------- */
+
+static void
+read_both(struct wn_collection *c, struct wn_member *m)
+{
+    (void)c;
+    m->w0 = load_relaxed(&m->h->word0);
+    m->w1 = load_acquire(&m->h->word1);
+    if (wn_is_gone(m->w1))
+        m->out = true;
+}
+
+static void
+compare_both(struct wn_collection *c, struct wn_member *m)
+{
+    (void)c;
+    if (load_relaxed(&m->h->word0) != m->w0 || load_relaxed(&m->h->word1) != m->w1)
+        m->out = true;
+}
+
+static bool
+drop_what_moves(struct wn_collection *c)
+{
+    wn_for_members(c, read_both);
+    if (!wn_driver_grace(soon(GRACE_NS)))
+        return false;
+    wn_for_members(c, compare_both);
+    return true;
+}
+
+/* ---- 1: REVIEW, merged ------------------------------------------------------------------------------------------- */
+
+/* Set REVIEW; ask the owner to merge with a unit of the request's own, which the drain drops again (H20). */
+static void
+request(struct wn_collection *c, struct wn_member *m)
+{
+    struct wn_record *r = wn_standing();
+    uint64_t          w = load_acquire(&m->h->word1);
+    uint64_t          n;
+    uint32_t          owner;
+    bool              ask;
+
+    (void)c;
+    if (m->out || !wn_node_reserve(r)) {
+        m->out = true;
+        return;
+    }
+    do {
+        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL) {
+            m->out = true;
+            return;
+        }
+        owner = wn_owner(load_relaxed(&m->h->word0));
+        ask = !(w & (WN_MERGED | WN_QUEUED));
+        n = (w | WN_REVIEW) + WN_VERSION_ONE;
+        if (ask)
+            n = (n | WN_QUEUED) + WN_COUNT_ONE;
+    } while (!cas_acq_rel(&m->h->word1, &w, n));
+    if (ask)
+        wn_queue_push(r, owner, m->h);
+}
+
+static bool
+is_merged(const struct wn_member *m)
+{
+    return m->out || (load_acquire(&m->h->word1) & (WN_MERGED | WN_QUEUED)) == WN_MERGED;
+}
+
+static void
+wait_until_merged(struct wn_collection *c)
+{
+    uint64_t deadline = soon(MERGE_NS);
+    uint32_t i = 0;
+
+    for (;;) {
+        while (i < c->members && is_merged(&c->member[i]))
+            i++;
+        if (i == c->members || wn_now() > deadline)
+            break;
+        (void)wn_driver_round(WN_ATTEND, true);
+        if (!is_merged(&c->member[i]))
+            wn_driver_sleep(50000);
+    }
+    for (; i < c->members; i++)
+        c->member[i].out |= !is_merged(&c->member[i]);
+}
+
+/* ---- 2 and 4: words and traces ------------------------------------------------------------------------------------ */
+
+static void
+read_word(struct wn_collection *c, struct wn_member *m)
+{
+    (void)c;
+    /* acquire E11: the decrements before it, and what they gave back. */
+    m->w1 = load_acquire(&m->h->word1);
+    m->count = wn_count(m->w1);
+    if (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1))
+        m->out = true;
+}
+
+static void
+compare_word(struct wn_collection *c, struct wn_member *m)
+{
+    (void)c;
+    /* relaxed: a retain before the second trace is in modification order before this load by coherence. */
+    if (load_relaxed(&m->h->word1) != m->w1 && !WN_MUTANT(review_skip_words))
+        m->out = true;
+}
+
+struct tracer {
+    struct wane_visitor   visitor;
+    struct wn_collection *collection;
+    struct wn_edges      *edges;
+    bool                  failed;
+};
+
+static void
+see_edge(struct wane_visitor *visitor, wane_slot *slot)
+{
+    struct tracer    *t = (struct tracer *)visitor;
+    void             *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE)); /* acquire E5 */
+    struct wn_member *m = object ? wn_member_of(t->collection, WANE_HEADER(object)) : NULL;
+
+    if (m && !wn_edges_add(t->edges, (uint32_t)(m - t->collection->member)))
+        t->failed = true;
+}
+
+static void
+trace_one(struct tracer *t, struct wn_member *m)
+{
+    if (!m->out && wn_is_gone(load_acquire(&m->h->word1))) /* H19: not the slots of the dying */
+        m->out = true;
+    if (!m->out)
+        wn_type_trace(wn_type_of(m->h), m->h, &t->visitor);
+    wn_edges_next(t->edges);
+}
+
+static bool
+trace_all(struct wn_collection *c, struct wn_edges *edges)
+{
+    struct tracer t = {{see_edge}, c, edges, false};
+
+    if (!wn_edges_begin(edges, c->members))
+        return false;
+    for (uint32_t i = 0; i < c->members && !t.failed;) {
+        uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
+
+        wane_enter();
+        while (i < end)
+            trace_one(&t, &c->member[i++]);
+        wane_leave();
+        wn_driver_breathe();
+    }
+    return !t.failed;
+}
+
+static bool
+second_trace(struct wn_collection *c)
+{
+    if (!WN_MUTANT(review_skip_second_trace))
+        return trace_all(c, &c->second);
+    if (!wn_edges_begin(&c->second, c->members))
+        return false;
+    for (uint32_t i = 0; i < c->members; i++) {
+        for (uint32_t k = c->first.first[i]; k < c->first.first[i + 1]; k++)
+            if (!wn_edges_add(&c->second, c->first.to[k]))
+                return false;
+        wn_edges_next(&c->second);
+    }
+    return true;
+}
+
+bool
+wn_review(struct wn_collection *c)
+{
+    if (!drop_what_moves(c))
+        return false;
+    wn_for_members(c, request);
+    WN_STEP("review:marked");
+    wait_until_merged(c);
+    WN_STEP("review:merged");
+    wn_for_members(c, read_word);
+    WN_STEP("review:w1");
+    if (!trace_all(c, &c->first))
+        return false;
+    WN_STEP("review:e1");
+    if (!WN_MUTANT(review_skip_grace) && !wn_driver_grace(soon(GRACE_NS)))
+        return false;
+    WN_STEP("review:grace");
+    if (!second_trace(c))
+        return false;
+    WN_STEP("review:e2");
+    wn_for_members(c, compare_word);
+    WN_STEP("review:w2");
+    return wn_subset(c->member, c->members, &c->first, &c->second);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * settle.c - phases C and D: what happens to a component that the review has proved to be garbage
+ *
+ *   finalizers  any member with one that has not run: every member is protected by a unit, taken by CAS from the reviewed word
+ *               (a failure aborts); all finalizers run; then the component is an ordinary candidate again. So no weak reference
+ *               becomes NULL, and nothing is destroyed, before every finalizer of the component has run.
+ *   decide      members with weak references are condemned, then one CAS commits (decide.h); an upgrade that wins aborts
+ *   destroy     weak references severed; every member disposed; every member's slots emptied: units to members just vanish,
+ *               units to others are given back as usual (and may make candidates); then the memory, after a grace period
+ *
+ * Members stay CLAIMED until the end. Nobody else can reach them, so disposing and dropping are plain work in short sections;
+ * deferred frees that callbacks ask for are sealed only after the last slot was dropped (hold_seals), because a trace callback
+ * reads such memory until then.
+ */
+#include <stdlib.h>
+
+#include "collect.h"
+#include "death.h"
+#include "decide.h"
+#include "final.h"
+#include "step.h"
+#include "weak.h"
+
+struct component {
+    struct wn_collection *c;
+    const uint32_t       *member; /* numbers */
+    uint32_t              n;
+};
+
+static struct wn_member *
+at(const struct component *k, uint32_t i)
+{
+    return &k->c->member[k->member[i]];
+}
+
+static bool
+finalizer_is_due(const struct wn_member *m)
+{
+    return wn_type_of(m->h)->finalize && !(m->w1 & WN_FINALIZED);
+}
+
+static bool
+any(const struct component *k, bool (*is)(const struct wn_member *))
+{
+    for (uint32_t i = 0; i < k->n; i++)
+        if (is(at(k, i)))
+            return true;
+    return false;
+}
+
+/* Call fn for all members, in sections of one slice. */
+static void
+for_all(const struct component *k, void (*fn)(const struct component *, struct wn_member *))
+{
+    for (uint32_t i = 0; i < k->n;) {
+        uint32_t end = i + WN_COLLECT_SLICE < k->n ? i + WN_COLLECT_SLICE : k->n;
+
+        wane_enter();
+        while (i < end)
+            fn(k, at(k, i++));
+        wn_death_run(wn_standing());
+        wane_leave();
+    }
+}
+
+/* ---- Finalizers -------------------------------------------------------------------------------------------------- */
+
+/* One unit for the batch, and FINALIZED where its finalizer is to run, in one CAS from the reviewed word. */
+static bool
+protect(struct wn_member *m)
+{
+    uint64_t w = m->w1;
+
+    return cas_acq_rel(&m->h->word1, &w,
+                       (w | (finalizer_is_due(m) ? WN_FINALIZED : 0)) + WN_COUNT_ONE + WN_VERSION_ONE);
+}
+
+static void
+unprotect(struct wn_member *m)
+{
+    if (finalizer_is_due(m))
+        wn_flags_change(m->h, WN_FINALIZED, 0);
+    wane_release(wn_payload(m->h));
+}
+
+static void
+schedule_finalizers(const struct component *k)
+{
+    struct wn_final_batch *b = malloc(sizeof *b + k->n * sizeof b->entry[0]);
+
+    if (!b)
+        return;
+    for (b->count = 0; b->count < k->n; b->count++) {
+        if (!protect(at(k, b->count)))
+            break;
+        b->entry[b->count] = (uintptr_t)at(k, b->count)->h | finalizer_is_due(at(k, b->count));
+    }
+    if (b->count < k->n) { /* somebody has it: not garbage */
+        while (b->count--)
+            unprotect(at(k, b->count));
+        free(b);
+        return;
+    }
+    for (uint32_t i = 0; i < k->n; i++)
+        k->c->result.finalized += finalizer_is_due(at(k, i));
+    wn_final_add_batch(b);
+}
+
+/* ---- The decision ------------------------------------------------------------------------------------------------- */
+
+static bool
+has_weak(const struct wn_member *m)
+{
+    return m->w1 & WN_WEAK;
+}
+
+static bool
+condemn_all(const struct component *k)
+{
+    for (uint32_t i = 0; i < k->n; i++)
+        if (has_weak(at(k, i)) && !wn_decide_condemn(at(k, i)->h, at(k, i)->w1))
+            return false;
+    return true;
+}
+
+/* True: no upgrade of a member succeeds any more. */
+static bool
+decide(const struct component *k)
+{
+    bool committed;
+
+    if (!any(k, has_weak))
+        return true;
+    wn_decide_open();
+    committed = condemn_all(k) && wn_decide_commit();
+    WN_STEP("decide:committed");
+    if (!committed)
+        wn_decide_abort();
+    /* Every CONDEMNED is turned before the next decision opens. */
+    for (uint32_t i = 0; i < k->n; i++)
+        if (has_weak(at(k, i)))
+            wn_flags_change(at(k, i)->h, WN_CONDEMNED, committed ? WN_DEAD : 0);
+    return committed;
+}
+
+/* ---- Destruction -------------------------------------------------------------------------------------------------- */
+
+static void
+sever(const struct component *k, struct wn_member *m)
+{
+    (void)k;
+    if (has_weak(m))
+        wn_weak_sever(m->h);
+}
+
+static void
+dispose(const struct component *k, struct wn_member *m)
+{
+    (void)k;
+    wn_dispose(m->h, wn_type_of(m->h));
+}
+
+static void
+drop_outside(struct wane_visitor *visitor, wane_slot *slot)
+{
+    void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
+    struct wn_member *m;
+
+    (void)visitor;
+    if (!object)
+        return;
+    __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE); /* release E13 */
+    m = wn_member_of(&wn_collection, WANE_HEADER(object));
+    if (!m || m->out) /* a member that is in belongs to this component: its units vanish with it */
+        wn_unit_give(WANE_HEADER(object));
+}
+
+static void
+drop(const struct component *k, struct wn_member *m)
+{
+    (void)k;
+    wn_drop_slots(m->h, wn_type_of(m->h), drop_outside);
+}
+
+static void
+finish(const struct component *k, struct wn_member *m)
+{
+    struct wn_record *r = wn_standing();
+    uint64_t          w = load_relaxed(&m->h->word1);
+    uint64_t          n;
+
+    (void)k;
+    wn_count_death(r, wn_type_of(m->h), m->h);
+    do
+        n = ((w & ~(WN_COUNT_MASK | WN_CLAIMED | WN_REVIEW | WN_CONDEMNED)) | WN_DEAD | WN_MERGED) + WN_VERSION_ONE;
+    while (!cas_acq_rel(&m->h->word1, &w, n)); /* acq_rel E12 */
+    if (!(n & WN_HOLDERS))
+        wn_bury_later(r, m->h);
+}
+
+static void
+destroy(const struct component *k)
+{
+    struct wn_record *r;
+
+    wane_enter();
+    r = wn_standing();
+    r->hold_seals = true;
+    wane_leave();
+    WN_STEP("destroy:begin");
+    for_all(k, sever);
+    for_all(k, dispose);
+    WN_STEP("destroy:disposed");
+    for_all(k, drop);
+    for_all(k, finish);
+    r->hold_seals = false;
+    k->c->result.freed += k->n;
+    k->c->result.components++;
+    WN_STEP("destroy:end");
+}
+
+static void
+settle(const struct component *k)
+{
+    if (any(k, finalizer_is_due)) {
+        wane_enter();
+        schedule_finalizers(k);
+        wane_leave();
+        return;
+    }
+    if (!decide(k))
+        return;
+    destroy(k);
+    for (uint32_t i = 0; i < k->n; i++)
+        at(k, i)->h = NULL; /* not ours any more */
+}
+
+void
+wn_settle(struct wn_collection *c)
+{
+    uint32_t *order = malloc(((size_t)c->members + 1) * sizeof *order);
+    uint32_t *end = malloc(((size_t)c->members + 1) * sizeof *end);
+    uint32_t  groups, start = 0;
+
+    if (order && end) {
+        groups = wn_components(c->member, c->members, &c->second, order, end);
+        for (uint32_t g = 0; g < groups; g++) {
+            settle(&(struct component){c, order + start, end[g] - start});
+            start = end[g];
+            wn_driver_breathe();
+        }
+    }
+    free(order);
+    free(end);
+}

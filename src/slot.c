@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * slot.c - moving units into, out of and between slots
+ *
+ * Units flow owned -> slot -> pending -> gone. Those steps are silent: they do not touch the count. Everything else changes
+ * word1 of the object (or word0, by its owner): the review (review.c) stands on that.
+ *
+ * Every exchange of a slot is acq_rel, both ways (E5): a peek sees the object's contents; who displaces a unit sees how it came
+ * there and passes that on (a displaced unit is any of several equal ones, so every displacement continues the chain). Private
+ * stores are release as well: a collector that sees the unit in the slot must see its retain.
+ *
+ * A consuming store makes the stored object a candidate *after* the exchange, in the same section: two threads that close a
+ * ring look at each other's slot after both stores, and one of them sees it. An object whose slots are all empty closes nothing,
+ * unless it was stored into itself. Private consuming stores need the event only in that last case: the container has one unit,
+ * the caller's, so no slot leads to it and no ring through it can close; its own later store sees a filled slot.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "death.h"
+#include "step.h"
+
+static void *
+object_of(uintptr_t bits)
+{
+    return (void *)(bits & ~WANE_TAG_MASK);
+}
+
+static void
+retain_if(void *object)
+{
+    if (object)
+        wane_retain(object);
+}
+
+/* ---- Consuming stores are candidate events --------------------------------------------------------------------- */
+
+struct look {
+    struct wane_visitor visitor;
+    bool                filled;
+};
+
+static void
+look_at_slot(struct wane_visitor *visitor, wane_slot *slot)
+{
+    /* seq_cst, as the exchanges before it: of two threads that close a ring one sees the other's store. */
+    if (object_of(__atomic_load_n(&slot->bits, __ATOMIC_SEQ_CST)))
+        ((struct look *)visitor)->filled = true;
+}
+
+static bool
+is_inside(const void *slot, struct wane_header *h, const struct wn_type *t)
+{
+    uintptr_t from = (uintptr_t)wn_payload(h);
+
+    return (uintptr_t)slot - from < wn_type_payload_size(t, h);
+}
+
+static void
+stored(void *object, const wane_slot *slot)
+{
+    struct wane_header   *h = WANE_HEADER(object);
+    const struct wn_type *t = wn_type_of(h);
+    struct look           look = {{look_at_slot}, false};
+
+    if (!t->traced)
+        return;
+    if (!t->trace && !is_inside(slot, h, t))
+        wn_type_trace(t, h, &look.visitor);
+    else
+        look.filled = true; /* variable shapes are not searched */
+    if (look.filled)
+        wn_unit_stored(h);
+}
+
+static void
+stored_private(void *object, const wane_slot *slot)
+{
+    struct wane_header   *h = WANE_HEADER(object);
+    const struct wn_type *t = wn_type_of(h);
+
+    if (t->traced && (t->trace || is_inside(slot, h, t)))
+        wn_unit_stored(h);
+}
+
+/* ---- Shared slots ---------------------------------------------------------------------------------------------- */
+
+/* Exchange, and the old content's unit becomes pending. In a section. */
+static void *
+displace(wane_slot *slot, uintptr_t bits)
+{
+    void *old;
+
+    (void)wn_unit_defer_reserve(wn_standing(), 1);
+    /* seq_cst: acq_rel for E5; total for the two looks of a closing ring (stored). */
+    old = object_of(__atomic_exchange_n(&slot->bits, bits, __ATOMIC_SEQ_CST));
+    WN_STEP("slot:displaced");
+    return old;
+}
+
+static void
+defer(void *old)
+{
+    if (!old)
+        return;
+    if (WN_MUTANT(defer_at_once)) {
+        wn_unit_give(WANE_HEADER(old));
+        wn_death_run(wn_standing());
+        return;
+    }
+    wn_unit_defer(WANE_HEADER(old));
+}
+
+void *
+wane_get(const wane_slot *slot)
+{
+    bool  opened = wn_scope_open();
+    void *object = wane_peek(slot);
+
+    retain_if(object);
+    wn_scope_close(opened);
+    return object;
+}
+
+void
+wane_set(wane_slot *slot, void *object)
+{
+    bool opened = wn_scope_open();
+
+    retain_if(wane_untag(object)); /* before the old one goes: it may be the same */
+    defer(displace(slot, (uintptr_t)object));
+    wn_scope_close(opened);
+}
+
+void
+wane_put(wane_slot *slot, void *object)
+{
+    bool opened = wn_scope_open();
+
+    defer(displace(slot, (uintptr_t)object));
+    if (wane_untag(object))
+        stored(wane_untag(object), slot);
+    wn_scope_close(opened);
+}
+
+void
+wane_clear(wane_slot *slot)
+{
+    bool opened = wn_scope_open();
+
+    defer(displace(slot, 0));
+    wn_scope_close(opened);
+}
+
+void *
+wane_take(wane_slot *slot)
+{
+    bool  opened = wn_scope_open();
+    void *old = displace(slot, 0);
+
+    retain_if(old); /* the slot's unit stays pending: sections may live on it */
+    defer(old);
+    wn_scope_close(opened);
+    return old;
+}
+
+void *
+wane_swap(wane_slot *slot, void *object)
+{
+    bool  opened = wn_scope_open();
+    void *old = displace(slot, (uintptr_t)object);
+
+    retain_if(old);
+    defer(old);
+    if (wane_untag(object))
+        stored(wane_untag(object), slot);
+    wn_scope_close(opened);
+    return old;
+}
+
+static bool
+exchange_if(wane_slot *slot, const void *expected, const void *desired)
+{
+    uintptr_t want = (uintptr_t)expected;
+
+    (void)wn_unit_defer_reserve(wn_standing(), 1);
+    if (!__atomic_compare_exchange_n(&slot->bits, &want, (uintptr_t)desired, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_ACQUIRE))
+        return false;
+    defer(wane_untag(expected));
+    return true;
+}
+
+bool
+wane_cas(wane_slot *slot, const void *expected, void *desired)
+{
+    bool opened = wn_scope_open();
+    bool done;
+
+    retain_if(wane_untag(desired));
+    done = exchange_if(slot, expected, desired);
+    if (!done)
+        wane_release(wane_untag(desired));
+    wn_scope_close(opened);
+    return done;
+}
+
+bool
+wane_cas_put(wane_slot *slot, const void *expected, void *desired)
+{
+    bool opened = wn_scope_open();
+    bool done = exchange_if(slot, expected, desired);
+
+    if (done && wane_untag(desired))
+        stored(wane_untag(desired), slot);
+    wn_scope_close(opened);
+    return done;
+}
+
+/* ---- Private slots --------------------------------------------------------------------------------------------- */
+
+/* Nobody else can reach the slot: a load and a store are enough. */
+static void *
+replace_private(wane_slot *slot, uintptr_t bits)
+{
+    void *old = object_of(__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
+
+    /* release E5: the collector may be tracing the container (H13). */
+    __atomic_store_n(&slot->bits, bits, __ATOMIC_RELEASE);
+    return old;
+}
+
+/* The last thing the caller does with the old object. */
+static void
+drop_now(void *old)
+{
+    if (!old)
+        return;
+    wn_unit_give(WANE_HEADER(old));
+    wn_death_run(wn_standing());
+}
+
+void
+wane_set_private(wane_slot *slot, void *object)
+{
+    bool opened = wn_scope_open();
+
+    retain_if(wane_untag(object));
+    drop_now(replace_private(slot, (uintptr_t)object));
+    wn_scope_close(opened);
+}
+
+void
+wane_put_private(wane_slot *slot, void *object)
+{
+    bool  opened = wn_scope_open();
+    void *old = replace_private(slot, (uintptr_t)object);
+
+    if (wane_untag(object))
+        stored_private(wane_untag(object), slot);
+    drop_now(old);
+    wn_scope_close(opened);
+}
+
+void *
+wane_take_private(wane_slot *slot)
+{
+    bool  opened = wn_scope_open();
+    void *old = replace_private(slot, 0);
+
+    if (old)
+        wn_count_moved(WANE_HEADER(old)); /* slot -> owned, sideways: after the clearing (H6) */
+    wn_scope_close(opened);
+    return old;
+}
+
+void
+wane_clear_private(wane_slot *slot)
+{
+    wane_set_private(slot, NULL);
+}
+
+/* ---- Memory that readers may still see --------------------------------------------------------------------------- */
+
+int
+wane_free_deferred(void *pointer, void (*fn)(void *))
+{
+    bool              opened = wn_scope_open();
+    struct wn_record *r = wn_standing();
+    bool              room = wn_unit_defer_reserve(r, 3);
+
+    if (room) {
+        wn_log_append(&r->deferred, WN_ENTRY_CALL);
+        wn_log_append(&r->deferred, (uintptr_t)pointer);
+        wn_log_append(&r->deferred, (uintptr_t)(fn ? fn : free));
+        wn_record_backlog(r);
+    }
+    wn_scope_close(opened);
+    return room ? 0 : -ENOMEM;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * suspect.c - phase A: trial deletion beside running mutators
+ *
+ * Only memory safety matters here; the answer is a guess that the review checks. Each object is claimed in the section in
+ * which the slot that led to it was read; addresses are kept across sections of claimed objects only.
+ *
+ * While wn_collecting is set nothing that dies is freed at once (death.h): the collector is a reader, too. A claimed container
+ * may be dying: in the section that traces it, MERGED with count 0 is looked at first, else a stale slot is read (H19).
+ *
+ * After the grace period that follows the hand-over, garbage is immutable, so for garbage the guess is exact: a candidate
+ * that comes out live here may be dropped.
+ */
+#include "collect.h"
+
+#include "step.h"
+
+struct tracer {
+    struct wane_visitor visitor;
+    struct wn_trial    *trial;
+};
+
+static uint32_t
+read_count(struct wane_header *h, uint64_t w1)
+{
+    uint64_t w0 = load_acquire(&h->word0); /* acquire E16 */
+    int64_t  count = wn_count(w1) + ((w1 & WN_MERGED) ? 0 : (int64_t)wn_local(w0));
+
+    /* Torn between two words: an error here costs a review, or is followed by a candidate event. */
+    return count < 0 || count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
+}
+
+static bool
+claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
+{
+    struct wane_header *h = (struct wane_header *)object;
+    uint64_t            w = load_acquire(&h->word1);
+    uint64_t            n;
+
+    (void)trial;
+    if (!wn_type_of(h)->traced)
+        return false;
+    do {
+        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL)
+            return false;
+        n = (w | WN_CLAIMED) + WN_VERSION_ONE;
+    } while (!cas_acq_rel(&h->word1, &w, n));
+    *count = read_count(h, n);
+    return true;
+}
+
+static void
+see_edge(struct wane_visitor *visitor, wane_slot *slot)
+{
+    /* acquire E5: the object's header. */
+    void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE));
+
+    WN_STEP("suspect:slot-read");
+    if (object)
+        wn_trial_edge(((struct tracer *)visitor)->trial, (uintptr_t)WANE_HEADER(object));
+}
+
+static void
+trace(struct wn_trial *trial, uintptr_t object)
+{
+    struct wane_header *h = (struct wane_header *)object;
+    struct tracer       t = {{see_edge}, trial};
+
+    if (!wn_is_gone(load_acquire(&h->word1)))
+        wn_type_trace(wn_type_of(h), h, &t.visitor);
+}
+
+/* One chunk of work in a section of its own. */
+static bool
+chunk(struct wn_trial *trial, bool (*work)(struct wn_trial *, uint32_t))
+{
+    bool done;
+
+    wn_driver_breathe();
+    if (!trial->spreading && !wn_trial_prepare(trial, 16 * WN_COLLECT_SLICE))
+        trial->failed = true;
+    wane_enter();
+    done = work(trial, WN_COLLECT_SLICE);
+    wane_leave();
+    return done;
+}
+
+static void
+begin_collecting(void)
+{
+    static struct wane_atomic32 fence_word;
+
+    store_release(&wn_collecting, 1u);
+    if (!wn_membarrier()) /* the mutators' half is in death.h */
+        wn_full_fence(&fence_word);
+    WN_STEP("suspect:begin");
+}
+
+bool
+wn_suspect(struct wn_collection *c)
+{
+    c->trial.claim = claim;
+    c->trial.trace = trace;
+    begin_collecting();
+    while (!chunk(&c->trial, wn_trial_explore))
+        WN_STEP("suspect:visited");
+    if (!c->trial.failed) {
+        wn_trial_judge(&c->trial);
+        while (!chunk(&c->trial, wn_trial_spread))
+            ;
+    }
+    store_release(&wn_collecting, 0u);
+    WN_STEP("suspect:end");
+    return !c->trial.failed;
+}

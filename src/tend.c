@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "tend.h"
+
+#include "step.h"
+
+#define DRAIN_BUDGET 512
+#define APPLY_BUDGET 1024
+#define POLL_CHUNKS  16
+
+/* h came off r's queue, which held a unit of it. */
+static void
+drain_one(struct wn_record *r, struct wane_header *h)
+{
+    uint32_t owner = wn_owner(load_relaxed(&h->word0));
+
+    if (!wn_count_merge(h, wn_type_of(h), r)) {
+        if (!(load_acquire(&h->word1) & WN_MERGED)) { /* acquire E10 */
+            if (wn_node_reserve(r)) {
+                wn_queue_push(r, owner, h); /* another owner's by now, or in the middle of a merge: pass it on */
+                return;
+            }
+            wn_counter_add(&r->counters.lost_units, 1);
+            return;
+        }
+        wn_flags_change(h, WN_QUEUED, 0);
+    }
+    wn_unit_give(h); /* the queue's unit: an ordinary release */
+}
+
+static void
+drain(struct wn_record *r)
+{
+    for (int n = 0; n < DRAIN_BUDGET; n++) {
+        struct wn_queue_node *node;
+        struct wane_header   *h;
+
+        if (!r->draining && !(r->draining = wn_stack_take(&r->queue)))
+            return;
+        node = (struct wn_queue_node *)r->draining;
+        r->draining = node->link.next;
+        h = node->object;
+        wn_node_give(r, node);
+        drain_one(r, h);
+    }
+}
+
+/* One entry (a call takes three). The index moves on first: whoever is stopped here leaves a unit counted, not given twice. */
+static void
+apply_entry(struct wn_record *r, struct wn_chunk *c)
+{
+    uintptr_t e = c->entry[c->next++];
+
+    if (e == WN_ENTRY_CALL) {
+        void *pointer = (void *)c->entry[c->next];
+        void (*fn)(void *) = (void (*)(void *))c->entry[c->next + 1];
+
+        c->next += 2;
+        wane_enter(); /* one level deeper: a checkpoint in the callback ends no borrow of ours */
+        fn(pointer);
+        wane_leave();
+        return;
+    }
+    wn_unit_give((struct wane_header *)e);
+    wn_counter_add(&r->counters.applied, 1);
+}
+
+static void
+apply(struct wn_record *r)
+{
+    struct wn_chunk *c;
+
+    for (int n = 0; n < APPLY_BUDGET && (c = wn_log_ripe(&r->deferred)); n++) {
+        if (c->next == c->count)
+            wn_log_pop(r, &r->deferred);
+        else
+            apply_entry(r, c);
+    }
+}
+
+/* A thread that displaces faster than the background polls asks for itself. */
+static void
+look_for_grace(struct wn_record *r)
+{
+    if (r->deferred.chunks >= POLL_CHUNKS && r->deferred.first->ticket)
+        (void)wn_grace_poll(r->deferred.first->ticket);
+}
+
+/* For barriers: everything displaced before this epoch has been given back, and what died of it is buried. */
+static void
+say_how_far(struct wn_record *r)
+{
+    struct wn_chunk *c = r->deferred.first;
+
+    if (r->dying || r->draining || load_relaxed(&r->queue))
+        return;
+    if (c && c->ticket)
+        store_release(&r->settled, c->ticket - 1);
+    else if (!c || c->next == c->count)
+        store_release(&r->settled, load_acquire(&wane_epoch) & ~WANE_NEST);
+}
+
+static bool
+log_is_empty(const struct wn_log *log)
+{
+    const struct wn_chunk *c = log->first;
+
+    return !c || (!c->link.next && c->next == c->count);
+}
+
+void
+wn_tend(struct wn_record *r, uint32_t bits)
+{
+    uint64_t epoch = load_acquire(&wane_epoch) & ~WANE_NEST;
+    bool     waiting;
+
+    fetch_and_relaxed(&r->pub.attention, WN_LENT);
+    if (r->burying)
+        return;
+    drain(r);
+    if (!r->hold_seals)
+        wn_log_seal(&r->deferred);
+    store_release(&r->sealed_at, epoch);
+    look_for_grace(r);
+    apply(r);
+    wn_death_run(r);
+    if (bits & WN_HANDOVER) {
+        wn_candidates_seal(r);
+        store_release(&r->handed_at, epoch);
+    }
+    waiting = wn_graves_tend(r);
+    say_how_far(r);
+    if (waiting || r->dying || r->draining || !log_is_empty(&r->deferred))
+        return;
+    /* seq_cst against the push: either the pusher finds backlog 0 and reports again, or its node is seen here. */
+    exchange_seq_cst(&r->backlog, 0u);
+    if (__atomic_load_n(&r->queue.value, __ATOMIC_SEQ_CST))
+        store_release(&r->backlog, 1u);
+}
+
+bool
+wn_has_backlog(struct wn_record *r)
+{
+    return load_acquire(&r->backlog) || load_relaxed(&r->queue);
+}

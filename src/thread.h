@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * thread.h - a thread of the library's own: started by the first need, with all signals blocked, stopped at shutdown
+ */
+#ifndef WN_THREAD_H
+#define WN_THREAD_H
+
+#include <pthread.h>
+
+#include "atomic.h"
+#include "ck_glue.h"
+
+struct wn_thread {
+    struct wane_atomic32 state; /* a: idle, running, stopping */
+    pthread_t            id;
+};
+
+/* Wait-free when it runs already. Failure to start is tried again at the next need. */
+void wn_thread_start(struct wn_thread *thread, void *(*main)(void *));
+
+/* For the thread itself. */
+bool wn_thread_should_stop(const struct wn_thread *thread);
+
+/* Ask, wake, join. Not from the thread itself (then it does nothing). One caller at a time. */
+void wn_thread_stop(struct wn_thread *thread, struct wn_event *event);
+
+/* The same, but leaves it to itself when it does not end in time. */
+void wn_thread_stop_within(struct wn_thread *thread, struct wn_event *event, unsigned milliseconds);
+
+/* In the child of a fork the thread is gone. */
+void wn_thread_forked(struct wn_thread *thread);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "trial.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t
+slot_of(const struct wn_trial *t, uintptr_t object)
+{
+    return (uint32_t)(((uint64_t)(object >> 4) * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & t->mask;
+}
+
+void
+wn_trial_clear(struct wn_trial *t)
+{
+    free(t->node);
+    free(t->index);
+    *t = (struct wn_trial){.claim = t->claim, .trace = t->trace, .live = WN_TRIAL_NONE};
+}
+
+static void
+index_insert(struct wn_trial *t, uint32_t i)
+{
+    uint32_t at = slot_of(t, wn_trial_object(&t->node[i]));
+
+    while (t->index[at])
+        at = (at + 1) & t->mask;
+    t->index[at] = i + 1;
+}
+
+static bool
+grow_index(struct wn_trial *t, uint32_t size)
+{
+    uint32_t *index = calloc(size, sizeof *index);
+
+    if (!index)
+        return false;
+    free(t->index);
+    t->index = index;
+    t->mask = size - 1;
+    for (uint32_t i = 0; i < t->count; i++)
+        index_insert(t, i);
+    return true;
+}
+
+bool
+wn_trial_prepare(struct wn_trial *t, uint32_t n)
+{
+    uint64_t want = (uint64_t)t->count + n;
+    uint64_t size = t->mask ? t->mask + 1 : 1024;
+
+    if (want >= WN_TRIAL_NONE / 2)
+        return false;
+    if (want > t->capacity) {
+        uint64_t              capacity = want + want / 2 + 1024;
+        struct wn_trial_node *node = realloc(t->node, capacity * sizeof *node);
+
+        if (!node)
+            return false;
+        t->node = node;
+        t->capacity = (uint32_t)capacity;
+    }
+    while (size * 7 / 10 < want)
+        size *= 2;
+    return (t->mask && size == t->mask + 1) || grow_index(t, (uint32_t)size);
+}
+
+uint32_t
+wn_trial_find(const struct wn_trial *t, uintptr_t object)
+{
+    if (!t->mask)
+        return WN_TRIAL_NONE;
+    for (uint32_t at = slot_of(t, object); t->index[at]; at = (at + 1) & t->mask)
+        if (wn_trial_object(&t->node[t->index[at] - 1]) == object)
+            return t->index[at] - 1;
+    return WN_TRIAL_NONE;
+}
+
+bool
+wn_trial_add(struct wn_trial *t, uintptr_t object, uint32_t count, uintptr_t state)
+{
+    if (!wn_trial_prepare(t, 1)) {
+        t->failed = true;
+        return false;
+    }
+    t->node[t->count] = (struct wn_trial_node){object | state, 0, count};
+    index_insert(t, t->count);
+    t->count++; /* last: whoever finds the table later (the child of a fork) sees whole entries */
+    return true;
+}
+
+static void
+make_live(struct wn_trial *t, uint32_t i)
+{
+    t->node[i].object |= WN_TRIAL_LIVE;
+    t->node[i].in = t->live;
+    t->live = i;
+}
+
+void
+wn_trial_edge(struct wn_trial *t, uintptr_t object)
+{
+    uint32_t i = wn_trial_find(t, object);
+    uint32_t count;
+
+    if (t->spreading) {
+        if (i != WN_TRIAL_NONE && !(t->node[i].object & WN_TRIAL_LIVE))
+            make_live(t, i);
+        return;
+    }
+    t->edges++;
+    if (i == WN_TRIAL_NONE) {
+        /* Room first: what is claimed must be in the table. */
+        if (!wn_trial_prepare(t, 1)) {
+            t->failed = true;
+            return;
+        }
+        if (!t->claim(t, object, &count))
+            return;
+        i = t->count;
+        (void)wn_trial_add(t, object, count, 0);
+    }
+    if (t->node[i].in < UINT32_MAX)
+        t->node[i].in++;
+}
+
+bool
+wn_trial_explore(struct wn_trial *t, uint32_t budget)
+{
+    for (; budget && t->cursor < t->count && !t->failed; budget--)
+        t->trace(t, wn_trial_object(&t->node[t->cursor++]));
+    return t->cursor == t->count || t->failed;
+}
+
+void
+wn_trial_judge(struct wn_trial *t)
+{
+    t->spreading = true;
+    t->live = WN_TRIAL_NONE;
+    for (uint32_t i = 0; i < t->count; i++)
+        if (t->node[i].count > t->node[i].in)
+            make_live(t, i);
+}
+
+bool
+wn_trial_spread(struct wn_trial *t, uint32_t budget)
+{
+    for (; budget && t->live != WN_TRIAL_NONE; budget--) {
+        struct wn_trial_node *node = &t->node[t->live];
+
+        t->live = node->in;
+        t->trace(t, wn_trial_object(node));
+    }
+    return t->live == WN_TRIAL_NONE;
+}

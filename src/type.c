@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "type.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wane_atomic_ptr wn_types[WN_MAX_TYPES + 1];
+
+static pthread_mutex_t       lock = PTHREAD_MUTEX_INITIALIZER; /* registration only */
+static struct wane_atomic32  count;
+
+static bool
+slots_are_valid(const struct wane_type *d)
+{
+    for (size_t i = 0; i < d->slot_count; i++) {
+        if (d->slots[i] % sizeof(wane_slot) || d->slots[i] + sizeof(wane_slot) > d->size)
+            return false;
+        for (size_t j = 0; j < i; j++)
+            if (d->slots[j] == d->slots[i])
+                return false;
+    }
+    return true;
+}
+
+static struct wn_type *
+copy(struct wane_type *d)
+{
+    size_t          slots = d->slot_count * sizeof *d->slots;
+    size_t          name = strlen(d->name) + 1;
+    struct wn_type *t = calloc(1, sizeof *t + slots + name);
+
+    if (!t)
+        return NULL;
+    t->slots = (uint32_t *)(t + 1);
+    if (slots)
+        memcpy(t->slots, d->slots, slots);
+    t->name = memcpy((char *)(t + 1) + slots, d->name, name);
+    t->size = d->size;
+    t->slot_count = d->slot_count;
+    t->trace = d->trace;
+    t->dispose = d->dispose;
+    t->finalize = d->finalize;
+    t->declared = d;
+    t->traced = d->slot_count > 0 || d->trace;
+    t->sized = d->flags & WANE_SIZED;
+    t->prefix = t->sized || t->finalize ? sizeof(struct wn_prefix) : 0;
+    return t;
+}
+
+static struct wn_type *
+register_locked(struct wane_type *d)
+{
+    uint32_t        id = load_relaxed(&d->id); /* relaxed: under the lock */
+    struct wn_type *t;
+
+    if (id)
+        return load_relaxed(&wn_types[id]);
+    if (!d->name || !slots_are_valid(d)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    id = load_relaxed(&count) + 1;
+    if (id > WN_MAX_TYPES - 1 || !(t = copy(d))) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    t->id = id;
+    /* release E6: the entry, for whoever reads it by an id or through the declaration. */
+    store_release(&wn_types[id], (void *)t);
+    store_release(&count, id);
+    store_release(&d->id, id);
+    return t;
+}
+
+struct wn_type *
+wn_type_register(struct wane_type *d)
+{
+    uint32_t        id = load_acquire(&d->id); /* acquire E6 */
+    struct wn_type *t;
+
+    if (id)
+        return load_acquire(&wn_types[id]);
+    pthread_mutex_lock(&lock);
+    t = register_locked(d);
+    pthread_mutex_unlock(&lock);
+    return t;
+}
+
+struct wn_type *
+wn_type_of(const struct wane_header *h)
+{
+    /* relaxed: the type field never changes. acquire E6. */
+    struct wn_type *t = load_acquire(&wn_types[wn_type_id(load_relaxed(&h->word0))]);
+
+    if (!t)
+        wn_fatal(NULL, "this pointer is not an object (or it was freed)");
+    return t;
+}
+
+void
+wn_type_trace(const struct wn_type *t, struct wane_header *h, struct wane_visitor *visitor)
+{
+    char *payload = wn_payload(h);
+
+    for (size_t i = 0; i < t->slot_count; i++)
+        visitor->slot(visitor, (wane_slot *)(void *)(payload + t->slots[i]));
+    if (t->trace)
+        t->trace(payload, visitor);
+}
+
+void
+wane_visit(struct wane_visitor *visitor, const wane_slot *slot)
+{
+    visitor->slot(visitor, (wane_slot *)(uintptr_t)slot);
+}
+
+void
+wane_visit_array(struct wane_visitor *visitor, const wane_slot *slots, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        visitor->slot(visitor, (wane_slot *)(uintptr_t)&slots[i]);
+}
+
+size_t
+wn_type_payload_size(const struct wn_type *t, const struct wane_header *h)
+{
+    return t->sized ? wn_prefix((struct wane_header *)(uintptr_t)h)->size : t->size;
+}
+
+const struct wane_type *
+wane_type_of(const void *object)
+{
+    return wn_type_of(WANE_HEADER(object))->declared;
+}
+
+size_t
+wane_size_of(const void *object)
+{
+    const struct wane_header *h = WANE_HEADER(object);
+
+    return wn_type_payload_size(wn_type_of(h), h);
+}
+
+uint32_t
+wn_type_count(void)
+{
+    return load_acquire(&count); /* acquire E6 */
+}
+
+void
+wn_type_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void
+wn_type_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+void
+wn_fatal(const struct wane_header *h, const char *what)
+{
+    struct wn_type *t = NULL;
+
+    if (h)
+        t = load_acquire(&wn_types[wn_type_id(load_relaxed(&h->word0))]);
+    if (t)
+        fprintf(stderr, "wane: %s: object %p of type '%s', count word %#llx\n", what, (const void *)(h + 1), t->name,
+                (unsigned long long)load_relaxed(&h->word1));
+    else
+        fprintf(stderr, "wane: %s\n", what);
+    abort();
+}

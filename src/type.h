@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * type.h - registered types, and walking an object's slots
+ *
+ * One description of the slots (offsets, then the trace callback) serves the collector's traces, the drop at death and
+ * the look at a stored object. Entries are written once under a lock and never change (c).
+ */
+#ifndef WN_TYPE_H
+#define WN_TYPE_H
+
+#include "header.h"
+
+struct wn_type {
+    const char        *name;
+    size_t             size;
+    uint32_t          *slots;
+    size_t             slot_count;
+    void (*trace)(const void *, struct wane_visitor *);
+    void (*dispose)(void *);
+    void (*finalize)(void *);
+    struct wane_type  *declared;
+    uint32_t           id;
+    bool               traced; /* may hold slots: can be a candidate */
+    bool               sized;
+    size_t             prefix; /* bytes in front of the header: struct wn_prefix or nothing */
+};
+
+/* In front of the header of types with a finalizer or with a size of their own. */
+struct wn_prefix {
+    struct wane_header *next; /* finalizer queue */
+    size_t              size; /* payload bytes, WANE_SIZED */
+};
+_Static_assert(sizeof(struct wn_prefix) == 16, "payloads stay 16-byte aligned");
+
+extern struct wane_atomic_ptr wn_types[WN_MAX_TYPES + 1];
+
+struct wane_visitor {
+    void (*slot)(struct wane_visitor *, wane_slot *);
+};
+
+/* The type of a declaration, registered now if need be; NULL with errno. */
+struct wn_type *wn_type_register(struct wane_type *declared);
+
+/* Aborts with a message when h is not the header of an object. */
+struct wn_type *wn_type_of(const struct wane_header *h);
+
+/* Show every slot. The caller is in a section and holds h, or holds its dead memory. */
+void wn_type_trace(const struct wn_type *type, struct wane_header *h, struct wane_visitor *visitor);
+
+size_t wn_type_payload_size(const struct wn_type *type, const struct wane_header *h);
+
+static inline struct wn_prefix *
+wn_prefix(struct wane_header *h)
+{
+    return (struct wn_prefix *)((char *)h - sizeof(struct wn_prefix));
+}
+
+uint32_t wn_type_count(void); /* ids 1 .. this */
+void     wn_type_lock(void);  /* for fork */
+void     wn_type_unlock(void);
+
+/* One clear message that names the object's type, then abort. */
+_Noreturn void wn_fatal(const struct wane_header *h, const char *what);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include "step.h"
+
+struct wane_atomic32   wn_collecting;
+struct wane_atomic_ptr wn_final_due;
+void (*wn_wake_finalizer)(void);
+struct wane_atomic_ptr wn_handed;
+struct wane_atomic64   wn_handed_count;
+
+/* ---- Candidates ----------------------------------------------------------------------------------------------- */
+
+bool
+wn_candidates_reserve(struct wn_record *r)
+{
+    struct wn_chunk *c = r->candidates.open;
+
+    if (c && c->count == WN_CHUNK_ENTRIES)
+        wn_candidates_seal(r);
+    if (wn_log_reserve(r, &r->candidates, 1))
+        return true;
+    wn_counter_add(&r->counters.lost_candidates, 1);
+    return false;
+}
+
+void
+wn_candidates_append(struct wn_record *r, uintptr_t entry)
+{
+    wn_log_append(&r->candidates, entry);
+    store_relaxed(&r->candidate_count, r->candidates.open->count);
+    wn_record_backlog(r);
+}
+
+/* quiet -> OWNLOG: the mark leaves word0, which only this record may write, for word1, which the collector may change. */
+static void
+publish_mark(uintptr_t entry, struct wn_record *r)
+{
+    struct wane_header *h = (struct wane_header *)(entry & ~WN_ENTRY_KIND);
+
+    if (!(entry & WN_ENTRY_OWN) || (load_acquire(&h->word1) & WN_MERGED))
+        return; /* BUFFERED, or folded by the merge */
+    if (wn_owner(load_relaxed(&h->word0)) != r->id)
+        wn_fatal(h, "internal error: a candidate entry of another owner");
+    wn_flags_change(h, 0, WN_OWNLOG);
+    wn_count_unquiet(h);
+}
+
+void
+wn_candidates_seal(struct wn_record *r)
+{
+    struct wn_chunk *c = wn_log_take(&r->candidates);
+
+    store_relaxed(&r->candidate_count, 0u);
+    while (c) {
+        struct wn_chunk *next = (struct wn_chunk *)c->link.next;
+
+        for (uint32_t i = 0; i < c->count; i++)
+            publish_mark(c->entry[i], r);
+        fetch_add_relaxed(&wn_handed_count, c->count);
+        wn_stack_push(&wn_handed, &c->link);
+        c = next;
+    }
+}
+
+/* A dying object whose own mark is the newest entry need not wait for the hand-over: take the mark back. */
+static void
+retract_newest(struct wane_header *h, struct wn_record *r)
+{
+    struct wn_chunk *c = r->candidates.open;
+
+    if (!c || !c->count || c->entry[c->count - 1] != ((uintptr_t)h | WN_ENTRY_OWN))
+        return;
+    c->count--;
+    store_relaxed(&r->candidate_count, c->count);
+    wn_count_unquiet(h);
+}
+
+/* ---- Queue ---------------------------------------------------------------------------------------------------- */
+
+void
+wn_queue_push(struct wn_record *r, uint32_t owner, struct wane_header *h)
+{
+    struct wn_queue_node *node = wn_node_take(r);
+    struct wn_record     *to = owner ? wn_record(owner) : r;
+
+    WN_STEP("queue:before-push");
+    node->object = h;
+    wn_stack_push(&to->queue, &node->link);
+    wn_counter_add(&r->counters.queued, 1);
+    if (!(load_relaxed(&to->pub.attention) & WN_ATTEND))
+        fetch_or_relaxed(&to->pub.attention, WN_ATTEND);
+    wn_record_backlog(to);
+}
+
+/* ---- Giving back ---------------------------------------------------------------------------------------------- */
+
+static void
+add_dying(struct wane_header *h, struct wn_record *r)
+{
+    wn_set_link(h, r->dying);
+    compiler_barrier();
+    r->dying = h;
+}
+
+static void
+dies_plain(struct wane_header *h, struct wn_record *r)
+{
+    /* The stores that made it unreachable come before this look (H8); the collector's membarrier answers. */
+    wn_mutator_fence();
+    if (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting))
+        wn_flags_change(h, 0, WN_MERGED); /* the collector may know its address: die in word1 */
+    add_dying(h, r);
+}
+
+static void
+add_due_finalizer(struct wane_header *h)
+{
+    struct wn_prefix *p = wn_prefix(h);
+    void             *old = load_relaxed(&wn_final_due);
+
+    do
+        p->next = old;
+    while (!cas_acq_rel(&wn_final_due, &old, (void *)h)); /* release E7 */
+    wn_wake_finalizer();
+}
+
+void
+wn_unit_give(struct wane_header *h)
+{
+    struct wn_record     *r = wn_standing();
+    const struct wn_type *t = wn_type_of(h);
+    uint64_t              w0 = load_relaxed(&h->word0);
+    struct wn_room        room = {false, true};
+    struct wn_verdict     v;
+
+    if (t->traced) {
+        if (wn_owner(w0) == r->id && wn_local(w0) == 1 && (w0 & WANE_QUIET))
+            retract_newest(h, r);
+        room.candidate = wn_candidates_reserve(r);
+    }
+    if (wn_owner(w0) != r->id)
+        room.node = wn_node_reserve(r);
+    v = wn_count_release(h, t, r, room);
+    switch (v.fate) {
+    case WN_LIVES:
+        break;
+    case WN_MARKED:
+        wn_candidates_append(r, (uintptr_t)h);
+        break;
+    case WN_MARKED_OWN:
+        wn_candidates_append(r, (uintptr_t)h | WN_ENTRY_OWN);
+        break;
+    case WN_GOES_QUEUED:
+        wn_queue_push(r, v.owner, h);
+        break;
+    case WN_FINALIZE:
+        add_due_finalizer(h);
+        break;
+    case WN_DIES:
+        add_dying(h, r);
+        break;
+    case WN_DIES_PLAIN:
+        dies_plain(h, r);
+        break;
+    }
+}
+
+void
+wn_unit_stored(struct wane_header *h)
+{
+    struct wn_record *r = wn_standing();
+    struct wn_room    room = {wn_candidates_reserve(r), false};
+    struct wn_verdict v = wn_count_mark(h, room);
+
+    if (v.fate == WN_MARKED)
+        wn_candidates_append(r, (uintptr_t)h);
+    else if (v.fate == WN_MARKED_OWN)
+        wn_candidates_append(r, (uintptr_t)h | WN_ENTRY_OWN);
+}
+
+/* ---- Deferring ------------------------------------------------------------------------------------------------ */
+
+bool
+wn_unit_defer_reserve(struct wn_record *r, uint32_t n)
+{
+    struct wn_chunk *before = r->deferred.open;
+
+    if (!wn_log_reserve(r, &r->deferred, n))
+        return false;
+    /* Every displacement that has an entry in the earlier chunks has happened. */
+    if (before && before != r->deferred.open && !r->hold_seals) {
+        wn_log_seal_before_open(&r->deferred);
+        fetch_or_relaxed(&r->pub.attention, WN_ATTEND); /* apply as much as is produced */
+    }
+    return true;
+}
+
+void
+wn_unit_defer(struct wane_header *h)
+{
+    struct wn_record *r = wn_standing();
+
+    if (!wn_unit_defer_reserve(r, 1)) {
+        wn_counter_add(&r->counters.lost_units, 1); /* stays counted: a leak, never a free */
+        return;
+    }
+    wn_log_append(&r->deferred, (uintptr_t)h | WN_ENTRY_UNIT);
+    wn_counter_add(&r->counters.displaced, 1);
+    wn_record_backlog(r);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * unit.h - giving units back: now, or after a grace period
+ *
+ * The one place where a decrement of any origin (release, applied log entry, death of a container, destroyed cycle) is turned
+ * into its consequence: a candidate entry, an entry on the owner's merge queue, a finalizer, or an entry on this record's list
+ * of the dying (death.c buries them). All calls are made inside a section, standing on a record.
+ */
+#ifndef WN_UNIT_H
+#define WN_UNIT_H
+
+#include "count.h"
+
+/* a: the collector may be reading slots of objects that it has not claimed yet (phase A): no dead memory is freed at once. */
+extern struct wane_atomic32 wn_collecting;
+
+/* Called when a live object is waiting for its finalizer on wn_final_due. */
+extern struct wane_atomic_ptr wn_final_due;
+extern void (*wn_wake_finalizer)(void);
+
+/* Give one unit back at once. Dead objects are on the record's list afterwards: call wn_death_run. */
+void wn_unit_give(struct wane_header *h);
+
+/* A unit that was displaced from a shared slot: give it back after a grace period. */
+void wn_unit_defer(struct wane_header *h);
+
+/* Room for the next n entries, so that nothing can fail after a displacement. Chunks that are full get their ticket. */
+bool wn_unit_defer_reserve(struct wn_record *r, uint32_t n);
+
+/* h was stored by a consuming store: candidate event. */
+void wn_unit_stored(struct wane_header *h);
+
+/* Candidate entries of r's open chunk: give them to the collector (their marks move from quiet to OWNLOG). */
+void wn_candidates_seal(struct wn_record *r);
+
+/* Append an entry whose mark the caller has just set (BUFFERED). Needs room: wn_candidates_reserve. */
+bool wn_candidates_reserve(struct wn_record *r);
+void wn_candidates_append(struct wn_record *r, uintptr_t entry);
+
+/* Push h, whose queue unit exists, to the queue of record `owner` (0: to r's own). */
+void wn_queue_push(struct wn_record *r, uint32_t owner, struct wane_header *h);
+
+/* Sealed candidate chunks of everybody, and the number of entries in them. */
+extern struct wane_atomic_ptr wn_handed;
+extern struct wane_atomic64   wn_handed_count;
+
+/* A section for callers that may be outside of one. */
+static inline bool
+wn_scope_open(void)
+{
+    if (wn_in_section())
+        return false;
+    wane_enter();
+    return true;
+}
+
+static inline void
+wn_scope_close(bool opened)
+{
+    if (opened)
+        wane_leave();
+}
+
+#endif

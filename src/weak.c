@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "weak.h"
+
+#include <errno.h>
+
+#include "death.h"
+#include "decide.h"
+#include "table.h"
+
+struct weak {
+    struct wane_atomic_ptr target; /* a: header; NULL from the target's death on */
+    struct wn_table_node   node;
+};
+
+static struct wane_type weak_type = {"wane.weak", sizeof(struct weak), 0, 0, 0, 0, 0, 0, {0}};
+
+static struct weak *
+weak_of(struct wn_table_node *node)
+{
+    return (struct weak *)(void *)((char *)node - offsetof(struct weak, node));
+}
+
+void
+wn_weak_sever(struct wane_header *target)
+{
+    struct wn_table_node *node = wn_table_find(target);
+    struct weak          *w;
+
+    if (!node)
+        return;
+    w = weak_of(node);
+    store_release(&w->target, NULL);
+    wn_table_remove(node); /* before the target's memory can be re-used */
+    wn_unit_defer(WANE_HEADER(w)); /* its node may still be seen by lookups of this grace period */
+}
+
+/* A new weak object for h: one unit for the target, one for the caller; or the one that somebody else just made. */
+static void *
+make(struct wane_header *h)
+{
+    struct weak          *w = wane_new(&weak_type);
+    struct wn_table_node *in;
+
+    if (!w)
+        return NULL;
+    store_relaxed(&w->target, (void *)h);
+    w->node.key = h;
+    in = wn_table_add(&w->node);
+    if (in == &w->node) {
+        wn_flags_change(h, 0, WN_WEAK);
+        return wane_retain(w);
+    }
+    wane_release(w);
+    if (!in)
+        errno = ENOMEM;
+    return in ? wane_retain(weak_of(in)) : NULL;
+}
+
+void *
+wane_weak(void *object)
+{
+    bool                  opened = wn_scope_open();
+    struct wane_header   *h = WANE_HEADER(object);
+    struct wn_table_node *node = wn_table_find(h);
+    void                 *result = node ? wane_retain(weak_of(node)) : make(h);
+
+    wn_scope_close(opened);
+    return result;
+}
+
+/* In a section, h's memory is safe to look at. */
+static bool
+upgrade(struct wane_header *h)
+{
+    /* acquire E14, E11 */
+    uint64_t w = load_acquire(&h->word1);
+
+    for (;;) {
+        if (wn_is_gone(w))
+            return false;
+        if (w & WN_CONDEMNED) {
+            int answer = wn_decide_upgrade(h, w);
+
+            if (answer == 0)
+                return false;
+            if (answer < 0) {
+                w = load_acquire(&h->word1);
+                continue;
+            }
+        }
+        if (cas_acq_rel(&h->word1, &w, (w & ~WN_REVIEW) + WN_COUNT_ONE + WN_VERSION_ONE))
+            return true;
+    }
+}
+
+/* A reference to the target, or NULL. In a section. */
+static void *
+get(struct weak *w)
+{
+    struct wane_header *h = load_acquire(&w->target);
+
+    if (!h)
+        return NULL;
+    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section. */
+    if (wn_owner(load_acquire(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) &&
+        !wn_is_gone(load_acquire(&h->word1)))
+        return wane_retain(wn_payload(h)); /* biased to me: it lives, and nobody reviews it */
+    return upgrade(h) ? wn_payload(h) : NULL;
+}
+
+void *
+wane_weak_get(void *weak)
+{
+    bool  opened;
+    void *object;
+
+    if (!weak)
+        return NULL;
+    if (wn_type_of(WANE_HEADER(weak))->declared != &weak_type)
+        wn_fatal(WANE_HEADER(weak), "wane_weak_get of an object that is not a weak reference");
+    opened = wn_scope_open();
+    object = get(weak);
+    wn_scope_close(opened);
+    return object;
+}

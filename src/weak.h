@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * weak.h - weak references: one leaf object per target
+ *
+ * The weak object holds the target's address until the target dies; the table (table.h) leads from the target to it. The
+ * target owns one unit of its weak object until it dies, so whoever looks the table up while holding the target finds a live
+ * one. The flag WEAK in the target's word1 is set once, by a holder, and says two things: sever me at death; keep my memory
+ * for a grace period, so that an upgrade inside a section may look at word1.
+ *
+ * An upgrade is a CAS from the word it has judged: never 0 -> 1 of a merged object (I4). CONDEMNED: see decide.h.
+ */
+#ifndef WN_WEAK_H
+#define WN_WEAK_H
+
+#include "unit.h"
+
+/* The target dies: no upgrade succeeds from here on. Inside a section. */
+void wn_weak_sever(struct wane_header *target);
+
+#endif

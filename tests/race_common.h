@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * race_common.h - what the schedule tests share: a node with three slots that counts its end
+ */
+#ifndef RACE_COMMON_H
+#define RACE_COMMON_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <wane/wane.h>
+
+#include "schedule.h"
+
+struct node {
+    uint64_t  canary;
+    int      *ended; /* counts disposes */
+    wane_slot s[3];
+};
+
+#define CANARY UINT64_C(0x77616e652e6f6b21)
+
+static inline void
+node_dispose(void *object)
+{
+    struct node *n = object;
+
+    n->canary = 0;
+    __atomic_fetch_add(n->ended, 1, __ATOMIC_RELAXED);
+}
+
+static const uint32_t   node_slots[] = {offsetof(struct node, s[0]), offsetof(struct node, s[1]), offsetof(struct node, s[2])};
+static struct wane_type node_type = {"node", sizeof(struct node), node_slots, 3, 0, node_dispose, 0, 0, {0}};
+
+static inline struct node *
+node_new(int *ended)
+{
+    struct node *n = wane_new(&node_type);
+
+    assert_non_null(n);
+    n->canary = CANARY;
+    n->ended = ended;
+    return n;
+}
+
+static inline int
+ended(const int *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+/* Collect; the runtime must not give up. Returns objects freed. */
+static inline size_t
+collect(void)
+{
+    struct wane_collected c;
+
+    assert_int_equal(wane_collect(WANE_ALL, &c), 0);
+    return c.freed;
+}
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_large.c - scenarios of large graphs (CYC, FIN-14): linear cost, no recursion
+ *
+ * Cost is judged by the collector's own counter of examined objects, never by time.
+ */
+#include "scene.h"
+
+/* n pairs, each holding the next; every one is a candidate. Returns what was examined to free them. */
+static uint64_t
+chain_of_cycles(long n, bool head_first)
+{
+    struct node **head = calloc((size_t)n, sizeof *head);
+    long          target = atomic_load(&disposed) + 2 * n;
+    uint64_t      before;
+
+    wane_enter(); /* no collection comes in between: it would have to wait for this section */
+    before = stat_examined();
+    for (long i = 0; i < n; i++) {
+        head[i] = ring_of(&node_type, 2, NULL);
+        if (i)
+            wane_set(&head[i - 1]->b, head[i]);
+    }
+    for (long i = 0; i < n; i++)
+        wane_release(head[head_first ? i : n - 1 - i]);
+    wane_leave();
+    free(head);
+    expect_disposed(target);
+    return stat_examined() - before;
+}
+
+/* A chain of cycles, dropped from either end: the work is linear in the objects. */
+static void
+cyc_15_chain_of_cycles_is_linear(void **state)
+{
+    (void)state;
+    for (int head_first = 0; head_first < 2; head_first++) {
+        uint64_t small = chain_of_cycles(SCALED(20000), head_first);
+        uint64_t large = chain_of_cycles(SCALED(40000), head_first);
+
+        assert_true(small <= 8u * SCALED(20000) + 4096);
+        assert_true(large <= 8u * SCALED(40000) + 4096);
+        assert_true(large <= small / 10 * 26 + 4096);
+    }
+}
+
+#define SPOKES SCALED(200000)
+
+/* A hub and its many spokes hold each other. With one spoke still held nothing goes, then everything; the work
+ * is linear. */
+static void
+cyc_16_hub_and_spokes(void **state)
+{
+    struct wide *hub = wide_new(SPOKES);
+    struct node *held = NULL;
+    uint64_t     before = stat_examined();
+
+    (void)state;
+    WANE_SECTION
+        for (size_t i = 0; i < SPOKES; i++) {
+            struct node *spoke = node_new();
+
+            wane_set(&spoke->a, hub);
+            wane_set(&hub->slot[i], spoke);
+            if (i == SPOKES / 2)
+                held = spoke;
+            else
+                wane_release(spoke);
+        }
+    wane_release(hub);
+    expect_disposed(0);
+    node_check(held);
+    wane_release(held);
+    expect_disposed(SPOKES + 1);
+    assert_true(stat_examined() - before <= 16u * SPOKES);
+}
+
+#define LONG SCALED(1000000)
+
+static void *
+collect_long_ring(void *unused)
+{
+    (void)unused;
+    wane_release(ring_of(&node_type, LONG, NULL));
+    EXPECT(wane_barrier() == 0);
+    EXPECT(wane_collect(WANE_ALL, NULL) == 0);
+    return NULL;
+}
+
+/* A ring of a million nodes is traced and freed on a small stack. */
+static void
+cyc_17_long_ring_small_stack(void **state)
+{
+    (void)state;
+    run_on_small_stack(collect_long_ring, NULL);
+    expect_disposed(LONG);
+}
+
+/* A dead pair with a million nodes hanging from it: all go, the tail needs no candidates of its own. */
+static void
+cyc_18_tail_on_a_cycle(void **state)
+{
+    struct node *tail = NULL;
+    struct node *pair;
+
+    (void)state;
+    for (long i = 0; i < LONG; i++) {
+        struct node *n = node_new();
+
+        wane_put_private(&n->a, tail);
+        tail = n;
+    }
+    pair = ring_of(&node_type, 2, NULL);
+    wane_put(&pair->b, tail);
+    wane_release(pair);
+    collect_now();
+    assert_true(pump_count(&disposed, LONG + 2));
+    assert_int_equal(atomic_load(&disposed), LONG + 2);
+}
+
+/* Twenty thousand candidates die by their counts before the collection: they are not traced. */
+static void
+cyc_28_dead_candidates_cost_nothing(void **state)
+{
+    static struct node *o[20000];
+    uint64_t            before;
+
+    (void)state;
+    wane_enter(); /* no collection comes in between */
+    before = stat_examined();
+    for (int i = 0; i < 20000; i++) {
+        o[i] = node_new();
+        wane_release(wane_retain(o[i]));
+    }
+    for (int i = 0; i < 20000; i++)
+        wane_release(o[i]);
+    wane_leave();
+    assert_true(wait_count(&disposed, 20000));
+    collect_now();
+    assert_true(stat_examined() - before <= 1000);
+}
+
+#define CHAIN SCALED(10000)
+
+/* A chain of ten thousand objects with finalizers is dropped: it needs no collection at all. */
+static void
+fin_14_chain_of_finalizers(void **state)
+{
+    struct node *head = NULL;
+
+    (void)state;
+    for (long i = 0; i < CHAIN; i++) {
+        struct node *n = final_new(NULL);
+
+        wane_put_private(&n->a, head);
+        head = n;
+    }
+    wane_release(head);
+    assert_true(wait_count(&disposed, CHAIN));
+    assert_int_equal(atomic_load(&finalized), CHAIN);
+}
+
+SCENE_MAIN(SCENE(cyc_15_chain_of_cycles_is_linear), SCENE(cyc_16_hub_and_spokes),
+           SCENE(cyc_17_long_ring_small_stack), SCENE(cyc_18_tail_on_a_cycle),
+           SCENE(cyc_28_dead_candidates_cost_nothing), SCENE(fin_14_chain_of_finalizers))
