@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "background.h"
 
+#include <time.h>
+
 #include "collect.h"
 #include "table.h"
 #include "thread.h"
 
 #define TICK_NS       UINT64_C(2000000)
+#define ROUNDS_NS     UINT64_C(20000000) /* of rounds in one tick, while there is more to do without waiting */
 #define PATIENCE_NS   UINT64_C(500000000) /* a few candidates wait this long */
 #define MANY          4096                /* that many do not wait */
 #define STALL_NS      UINT64_C(100000000) /* no collection while a section is older than this */
@@ -20,6 +23,7 @@ struct pacing {
     uint64_t waiting_since; /* 0: no candidates */
     uint64_t not_before;
     unsigned backoff;
+    bool     hurry; /* more to do at once */
     uint64_t probe, probe_time; /* a ticket and when it was taken */
 };
 
@@ -86,12 +90,15 @@ tick(struct pacing *p)
 
     wn_driver_begin();
     wn_driver_tick();
-    backlog = wn_driver_round(WN_ATTEND, false);
+    do
+        backlog = wn_driver_round(WN_ATTEND, false);
+    while (wn_driver_has_more() && wn_now() - now < ROUNDS_NS);
     wn_table_tend();
     n = candidates_waiting();
     stalled = is_stalled(p, now);
     if (is_due(p, n, now) && !stalled)
         collect(p);
+    p->hurry = wn_driver_has_more();
     wn_driver_end();
     return backlog || n;
 }
@@ -106,7 +113,7 @@ run(void *unused)
         uint32_t value = wn_event_value(&event);
 
         if (tick(&p))
-            wn_event_wait(&event, wn_event_value(&event), TICK_NS);
+            nanosleep(&(struct timespec){0, p.hurry ? 0 : TICK_NS}, NULL); /* not the event: under load it is signalled all the time */
         else if (!wn_thread_should_stop(&thread))
             wn_event_wait(&event, value, 0);
     }

@@ -16,6 +16,7 @@ static struct wane_atomic64 gate_holder;  /* a: the driver's thread, to know one
 static struct wane_atomic64 claims;
 static struct wane_atomic64 idle_epoch; /* records last seen in a section before this epoch have been outside for a while */
 static struct wane_atomic32 fence_word;
+static bool                 has_more; /* under the driver lock */
 
 uint64_t
 wn_now(void)
@@ -136,6 +137,12 @@ is_busy(struct wn_record *r, bool force)
     return (ctr & WANE_NEST) || (!force && (ctr & ~WANE_NEST) >= load_relaxed(&idle_epoch));
 }
 
+static bool
+can_go_on(struct wn_record *r)
+{
+    return r->dying || r->draining || load_relaxed(&r->queue) || wn_log_ripe(&r->deferred);
+}
+
 /* Until nothing moves or the slice is over. In a section; wane_self.me says r. */
 static void
 tend_slice(struct wn_record *r, uint32_t bits)
@@ -144,7 +151,8 @@ tend_slice(struct wn_record *r, uint32_t bits)
 
     do
         wn_tend(r, bits);
-    while ((r->dying || r->draining || wn_log_ripe(&r->deferred)) && wn_now() < end);
+    while (can_go_on(r) && wn_now() < end);
+    has_more |= can_go_on(r);
 }
 
 static void
@@ -209,6 +217,7 @@ wn_driver_round(uint32_t bits, bool force)
 {
     bool backlog = false;
 
+    has_more = false;
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
 
@@ -308,6 +317,12 @@ bool
 wn_driver_handover(uint64_t deadline)
 {
     return until_all(is_handed_over, wn_grace_ticket(), WN_ATTEND | WN_HANDOVER, deadline);
+}
+
+bool
+wn_driver_has_more(void)
+{
+    return has_more;
 }
 
 uint64_t

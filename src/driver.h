@@ -25,6 +25,9 @@ void wn_driver_pause(void); /* a short sleep of somebody who does not drive */
  * True: some still have a backlog. Outside sections. */
 bool wn_driver_round(uint32_t bits, bool force);
 
+/* Did the last round leave work that needs no waiting (a slice was over)? */
+bool wn_driver_has_more(void);
+
 /* Wait for a grace period that starts now; false: the deadline came first. 0: no deadline. */
 bool wn_driver_grace(uint64_t deadline);
 

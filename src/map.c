@@ -45,8 +45,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
+
+#include "hash.h"
 
 struct entry {
     wane_slot value;
@@ -71,76 +71,6 @@ struct wane_map {
 #define SPARSE_MIN   64  /* entries; below, tables do not shrink */
 #define LEFT         1u  /* tag in a replaced table: this table's unit of the entry went nowhere else */
 #define CLOSED       wane_tag(NULL, 1)
-
-/* ---- Hash: SipHash-1-3 (Aumasson, Bernstein 2012), keyed per process ------------------------------------------- */
-
-static uint64_t       seed[2];
-static pthread_once_t seed_drawn = PTHREAD_ONCE_INIT;
-
-static void
-draw_seed(void)
-{
-    struct timespec now;
-
-    if (getrandom(seed, sizeof seed, GRND_NONBLOCK) == sizeof seed)
-        return;
-    clock_gettime(CLOCK_REALTIME, &now);
-    seed[0] = (uint64_t)now.tv_sec ^ (uintptr_t)&now;
-    seed[1] = (uint64_t)now.tv_nsec ^ (uintptr_t)&seed;
-}
-
-static uint64_t
-rotate(uint64_t x, unsigned bits)
-{
-    return x << bits | x >> (64 - bits);
-}
-
-static void
-sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[2] = rotate(v[2], 32);
-}
-
-static void
-sip_absorb(uint64_t v[4], uint64_t word)
-{
-    v[3] ^= word;
-    sip_round(v);
-    v[0] ^= word;
-}
-
-static uint64_t
-hash_of(const char *key)
-{
-    size_t   length = strlen(key), i;
-    uint64_t word, v[4];
-
-    pthread_once(&seed_drawn, draw_seed);
-    v[0] = seed[0] ^ UINT64_C(0x736f6d6570736575);
-    v[1] = seed[1] ^ UINT64_C(0x646f72616e646f6d);
-    v[2] = seed[0] ^ UINT64_C(0x6c7967656e657261);
-    v[3] = seed[1] ^ UINT64_C(0x7465646279746573);
-    for (i = 0; i + sizeof word <= length; i += sizeof word) {
-        memcpy(&word, key + i, sizeof word);
-        sip_absorb(v, word);
-    }
-    word = 0;
-    memcpy(&word, key + i, length - i);
-    sip_absorb(v, word ^ (uint64_t)length << 56);
-    v[2] ^= 0xff;
-    for (i = 0; i < 3; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
 
 /* ---- Entries and tables ----------------------------------------------------------------------------------------- */
 
@@ -522,7 +452,7 @@ store_value(struct wane_map *map, struct entry *e, void *object, store_fn *cas)
 static int
 store(struct wane_map *map, const char *key, void *object, store_fn *cas)
 {
-    uint64_t hash = hash_of(key);
+    uint64_t hash = wn_hash_string(key);
     bool     stored;
     int      rc = 0;
 
@@ -553,7 +483,7 @@ wane_map_set(struct wane_map *map, const char *key, void *object)
 void *
 wane_map_peek(const struct wane_map *map, const char *key)
 {
-    const struct entry *e = find(current(map), hash_of(key), key);
+    const struct entry *e = find(current(map), wn_hash_string(key), key);
 
     return e ? wane_peek(&e->value) : NULL;
 }
@@ -561,7 +491,7 @@ wane_map_peek(const struct wane_map *map, const char *key)
 void *
 wane_map_get(const struct wane_map *map, const char *key)
 {
-    uint64_t            hash = hash_of(key);
+    uint64_t            hash = wn_hash_string(key);
     const struct entry *e;
     void               *object;
 
@@ -592,7 +522,7 @@ empty(struct wane_map *map, struct entry *e)
 void *
 wane_map_take(struct wane_map *map, const char *key)
 {
-    uint64_t hash = hash_of(key);
+    uint64_t hash = wn_hash_string(key);
     bool     sparse;
     void    *object;
 
@@ -608,7 +538,7 @@ wane_map_take(struct wane_map *map, const char *key)
 bool
 wane_map_remove(struct wane_map *map, const char *key)
 {
-    uint64_t hash = hash_of(key);
+    uint64_t hash = wn_hash_string(key);
     bool     removed, sparse;
 
     wane_enter();

@@ -185,11 +185,12 @@ bool
 wn_unit_defer_reserve(struct wn_record *r, uint32_t n)
 {
     struct wn_chunk *before = r->deferred.open;
+    bool             was_open = before && !before->ticket;
 
     if (!wn_log_reserve(r, &r->deferred, n))
         return false;
-    /* Every displacement that has an entry in the earlier chunks has happened. */
-    if (before && before != r->deferred.open && !r->hold_seals) {
+    /* It is full. Every displacement that has an entry in the earlier chunks has happened. */
+    if (was_open && before != r->deferred.open && !r->hold_seals) {
         wn_log_seal_before_open(&r->deferred);
         fetch_or_relaxed(&r->pub.attention, WN_ATTEND); /* apply as much as is produced */
     }

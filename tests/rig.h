@@ -206,6 +206,17 @@ spin(uint64_t n)
         __asm__ __volatile__("" ::: "memory");
 }
 
+/* Before either side's part. The yields bring both orders about where there is one processor only. */
+static inline void
+hesitate(uint64_t *seed, unsigned most)
+{
+    uint64_t r = random_next(seed);
+
+    if (r % 8 == 0)
+        sched_yield();
+    spin((r >> 8) % (most + 1));
+}
+
 /* Two threads, round after round: prepare on the left one, then both sides at once, then settle on the left one. */
 struct duel {
     void (*prepare)(void);
@@ -228,7 +239,7 @@ duel_right(void *arg)
         gate_wait(&d->gate);
         if (atomic_load(&d->over))
             return NULL;
-        spin(random_next(&seed) % (d->delay + 1));
+        hesitate(&seed, d->delay);
         d->right();
         gate_wait(&d->gate);
     }
@@ -247,7 +258,7 @@ duel_run(struct duel *d)
     for (long i = 0; i < d->cap && !enough; i++) {
         d->prepare();
         gate_wait(&d->gate);
-        spin(random_next(&seed) % (d->delay + 1));
+        hesitate(&seed, d->delay);
         d->left();
         gate_wait(&d->gate);
         enough = d->settle();

@@ -132,6 +132,8 @@ unwrap_or_drop(long *by)
 
     if (unique)
         duo.object->value++; /* plain: nobody else can reach it */
+    if (duo.rounds % 4 == 0)
+        sched_yield();
     wane_release(duo.object);
     *by += disposed_here - before;
     return unique;

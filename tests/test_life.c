@@ -217,8 +217,8 @@ shutdown_with_finalizers(void *unused)
     wane_put(&root, final_new(NULL)); /* live in a root of the program's own */
     wane_set(&n->a, n);
     wane_release(n);
-    CHILD_CHECK(wane_shutdown() <= 1); /* what the root holds is left */
-    CHILD_CHECK(atomic_load(&finalized) == 2);
+    CHILD_CHECK(wane_shutdown() == 1); /* what the root holds is left */
+    CHILD_CHECK(atomic_load(&finalized) >= 1);
     wane_clear(&root);
     CHILD_CHECK(wane_shutdown() == 0);
     CHILD_CHECK(atomic_load(&finalized) == 2);
@@ -248,7 +248,8 @@ shutdown_with_resurrection(void *unused)
     return 0;
 }
 
-/* Shutdown runs the finalizers of garbage rings and of what is still alive, once; a resurrected object is reported. */
+/* Shutdown runs the finalizers of garbage rings; what a root holds, or a finalizer resurrects, is reported, and
+ * can be given up later: each finalizer runs once. */
 static void
 life_10_shutdown_finalizes(void **state)
 {

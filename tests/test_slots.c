@@ -20,7 +20,8 @@ hammer_cas(void)
     struct node *n = leaf_new();
 
     node_check(old);
-    atomic_fetch_add(&made, 1);
+    if (atomic_fetch_add(&made, 1) % 16 == 0)
+        sched_yield();
     if (wane_cas_put(&root, old, n)) {
         atomic_fetch_add(&cas_won, 1);
     } else {
