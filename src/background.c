@@ -123,7 +123,8 @@ run(void *unused)
 static void
 wake(void)
 {
-    wn_thread_start(&thread, run);
+    if (wn_thread_start(&thread, run))
+        store_relaxed(&wn_background_runs, 1u);
     wn_event_signal(&event);
 }
 
@@ -137,6 +138,7 @@ void
 wn_background_stop(void)
 {
     wn_thread_stop(&thread, &event);
+    store_relaxed(&wn_background_runs, 0u);
 }
 
 void
@@ -149,4 +151,5 @@ void
 wn_background_forked(void)
 {
     wn_thread_forked(&thread);
+    store_relaxed(&wn_background_runs, 0u);
 }

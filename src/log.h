@@ -49,6 +49,19 @@ wn_log_append(struct wn_log *log, uintptr_t entry)
     log->open->count++;
 }
 
+/* A deferred call, after a reserve of three: all of it or nothing. */
+static inline void
+wn_log_append_call(struct wn_log *log, uintptr_t pointer, uintptr_t fn)
+{
+    uintptr_t *e = &log->open->entry[log->open->count];
+
+    e[0] = WN_ENTRY_CALL;
+    e[1] = pointer;
+    e[2] = fn;
+    compiler_barrier();
+    log->open->count += 3;
+}
+
 /* Give all unsealed chunks one new ticket, so that they can become ripe. */
 void wn_log_seal(struct wn_log *log);
 

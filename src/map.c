@@ -14,11 +14,12 @@
  * Invariants
  *  1  In one table a key has at most one entry, and a slot that is taken stays taken. So a probe that meets an empty
  *     slot has not missed a key that was there when the probe began.
- *  2  The value word is one of: a reference; 0, the key is absent; CLOSED, the key is absent and the entry may have
- *     left. Only who holds the lock writes CLOSED, only over 0, and only he writes over it. So an entry that was closed
- *     before its table was copied stays empty, and no value can get lost in it.
- *  3  An entry that is not closed is in the current table. A replaced table never changes, but for the mark LEFT.
- *  4  count = values present; used = slots taken in the current table = entries, empty and closed ones included.
+ *  2  The value word is one of: a reference; 0, the key is absent; CLOSED, the key is absent and the entry has left or
+ *     is about to. Only who holds the lock writes CLOSED, only over 0, and only he writes over it. So an entry that was
+ *     closed before its table was copied stays empty, and no value can get lost in it.
+ *  3  While nobody holds the lock: an entry is in the current table <=> it is not closed.
+ *     A replaced table never changes, but for the mark LEFT.
+ *  4  count = values present; used = slots taken in the current table = entries, empty ones included.
  *
  * Race: a rebuild drops the empty entry of a key, a writer stores into it
  *     rebuild (lock held)                          writer
@@ -315,6 +316,18 @@ close_empty(const struct table *t)
     return open;
 }
 
+/* They stay after all. */
+static void
+reopen(const struct table *t)
+{
+    for (size_t i = 0; i < t->capacity; i++) {
+        struct entry *e = wane_peek(&t->slots[i]);
+
+        if (e)
+            (void)wane_cas(&e->value, CLOSED, NULL);
+    }
+}
+
 /* The words of the open entries go to the fresh table; those of the closed ones are marked. */
 static void
 move_words(struct table *fresh, struct table *t)
@@ -330,7 +343,7 @@ move_words(struct table *fresh, struct table *t)
     }
 }
 
-/* False: the fresh table is too small for the entries with a value. Those without stay closed, until add finds them. */
+/* False: the fresh table is too small for the entries that have got a value since it was planned. */
 static bool
 rebuild(struct wane_map *map, struct luggage *with)
 {
@@ -338,6 +351,7 @@ rebuild(struct wane_map *map, struct luggage *with)
     size_t        open = t ? close_empty(t) : 0;
 
     if (open + 1 > with->fresh->capacity / 2) {
+        reopen(t);
         with->need = capacity_for(open + 1);
         return false;
     }
@@ -350,17 +364,14 @@ rebuild(struct wane_map *map, struct luggage *with)
     return true;
 }
 
-/* True: the key has an entry that is not closed. False: a fresh table with capacity with->need is needed. */
+/* True: the key has an entry. False: a fresh table with capacity with->need is needed. */
 static bool
 add(struct wane_map *map, struct luggage *with)
 {
-    uint64_t      hash = with->entry->hash;
-    struct entry *e = find(current(map), hash, with->entry->key);
+    uint64_t hash = with->entry->hash;
 
-    if (e) {
-        (void)wane_cas(&e->value, CLOSED, NULL); /* closed by a rebuild that came to nothing */
+    if (find(current(map), hash, with->entry->key))
         return true;
-    }
     if (!has_room(current(map))) {
         with->need = capacity_for(wane_map_count(map) + 1);
         if (!with->fresh || !rebuild(map, with))
@@ -379,13 +390,16 @@ unpack(struct luggage *with)
     let_go(with->old);
 }
 
+/* The callbacks that run meanwhile may use the map: all is looked at anew under the lock. */
 static int
 add_key(struct wane_map *map, uint64_t hash, const char *key)
 {
     struct luggage with = {.entry = entry_new(hash, key)};
-    bool           added = false;
+    bool           added;
 
-    while (with.entry && !added) {
+    if (!with.entry)
+        return -ENOMEM;
+    for (;;) {
         lock(map);
         added = add(map, &with);
         unlock(map);

@@ -20,6 +20,7 @@ static struct wane_atomic_ptr node_blocks; /* every block, so that leak checkers
 static struct wn_type_counts overflow[WN_MAX_TYPES + 1];
 
 void (*wn_wake_background)(void);
+struct wane_atomic32 wn_background_runs;
 
 uint32_t
 wn_record_limit(void)
@@ -114,7 +115,7 @@ wn_record_free(struct wn_record *r)
 void
 wn_record_backlog(struct wn_record *r)
 {
-    if (load_relaxed(&r->backlog))
+    if (load_relaxed(&r->backlog) && load_relaxed(&wn_background_runs))
         return;
     store_release(&r->backlog, 1u);
     wn_wake_background();

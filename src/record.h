@@ -115,6 +115,7 @@ void              wn_record_free(struct wn_record *r);
 /* Something waits at r: make sure that somebody will come. Wait-free but for waking the background. */
 void wn_record_backlog(struct wn_record *r);
 extern void (*wn_wake_background)(void);
+extern struct wane_atomic32 wn_background_runs; /* a: 0 before its start, after a stop, in the child of a fork */
 
 /* Queue nodes. reserve: false when memory ran out. take: after a successful reserve. give: back to this record's spares. */
 bool                  wn_node_reserve(struct wn_record *r);

@@ -290,9 +290,7 @@ wane_free_deferred(void *pointer, void (*fn)(void *))
     bool              room = wn_unit_defer_reserve(r, 3);
 
     if (room) {
-        wn_log_append(&r->deferred, WN_ENTRY_CALL);
-        wn_log_append(&r->deferred, (uintptr_t)pointer);
-        wn_log_append(&r->deferred, (uintptr_t)(fn ? fn : free));
+        wn_log_append_call(&r->deferred, (uintptr_t)pointer, (uintptr_t)(fn ? fn : free));
         wn_record_backlog(r);
     }
     wn_scope_close(opened);

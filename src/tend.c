@@ -44,20 +44,25 @@ drain(struct wn_record *r)
     }
 }
 
-/* One entry (a call takes three). The index moves on first: whoever is stopped here leaves a unit counted, not given twice. */
+static void
+call(void (*fn)(void *), void *pointer)
+{
+    wane_enter(); /* one level deeper: a checkpoint in the callback ends no borrow of ours */
+    fn(pointer);
+    wane_leave();
+}
+
+/* One entry. The index moves on first: whoever is stopped here leaves a unit counted, and gives none twice. */
 static void
 apply_entry(struct wn_record *r, struct wn_chunk *c)
 {
-    uintptr_t e = c->entry[c->next++];
+    const uintptr_t *at = &c->entry[c->next];
+    uintptr_t        e = at[0];
 
+    c->next += e == WN_ENTRY_CALL ? 3 : 1;
+    compiler_barrier();
     if (e == WN_ENTRY_CALL) {
-        void *pointer = (void *)c->entry[c->next];
-        void (*fn)(void *) = (void (*)(void *))c->entry[c->next + 1];
-
-        c->next += 2;
-        wane_enter(); /* one level deeper: a checkpoint in the callback ends no borrow of ours */
-        fn(pointer);
-        wane_leave();
+        call((void (*)(void *))at[2], (void *)at[1]);
         return;
     }
     wn_unit_give((struct wane_header *)e);

@@ -7,7 +7,7 @@
 
 enum { IDLE, STARTING, RUNNING, STOPPING };
 
-void
+bool
 wn_thread_start(struct wn_thread *t, void *(*main)(void *))
 {
     uint32_t idle = IDLE;
@@ -15,12 +15,13 @@ wn_thread_start(struct wn_thread *t, void *(*main)(void *))
     int      error;
 
     if (load_relaxed(&t->state) != IDLE || !cas_acq_rel(&t->state, &idle, (uint32_t)STARTING))
-        return;
+        return true;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     error = pthread_create(&t->id, NULL, main, NULL);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     store_release(&t->state, error ? (uint32_t)IDLE : (uint32_t)RUNNING);
+    return !error;
 }
 
 bool

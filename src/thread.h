@@ -15,8 +15,8 @@ struct wn_thread {
     pthread_t            id;
 };
 
-/* Wait-free when it runs already. Failure to start is tried again at the next need. */
-void wn_thread_start(struct wn_thread *thread, void *(*main)(void *));
+/* Wait-free when it runs already. False: it could not be started; try again at the next need. */
+bool wn_thread_start(struct wn_thread *thread, void *(*main)(void *));
 
 /* For the thread itself. */
 bool wn_thread_should_stop(const struct wn_thread *thread);

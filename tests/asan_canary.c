@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * asan_canary.c - memory errors made on purpose: a run of the tests under the address sanitizer counts only if these are found
+ * asan_canary.c - errors made on purpose: a run of the tests under the address sanitizer counts only if these are found
  *
  *   borrow  a borrowed pointer is used after its section and a grace period
- *   leak    an object is never released; the leak detector sees through the runtime's tables
  *   shift   undefined behaviour without a memory error
  */
 #include <stdio.h>

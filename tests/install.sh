@@ -8,10 +8,11 @@ trap 'rm -rf "$place"' EXIT
 DESTDIR=$place meson install -C "$build" --no-rebuild >"$place/log" || { cat "$place/log"; exit 1; }
 pc=$(find "$place" -name wane.pc)
 export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_LIBDIR="${pc%/*}" # no other .pc file is to be found
-flags=$(pkg-config --define-prefix --cflags --libs wane)
+prefix=$place$(pkg-config --variable=prefix wane)
+flags=$(pkg-config --define-variable=prefix="$prefix" --cflags --libs wane)
 # shellcheck disable=SC2086
 ${CC:-cc} -o "$place/program" "$program" $flags
-LD_LIBRARY_PATH=$(pkg-config --define-prefix --variable=libdir wane) "$place/program"
+LD_LIBRARY_PATH=${pc%/pkgconfig/*} "$place/program"
 if grep -rnE 'urcu|[<"]ck_|_LGPL_SOURCE' "$place" --include='*.h'; then
     echo "installed headers speak of the libraries underneath"
     exit 1

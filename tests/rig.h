@@ -33,16 +33,18 @@
 #if __has_feature(thread_sanitizer)
 #define RIG_TSAN 1
 #elif __has_feature(address_sanitizer)
-#define RIG_SLOW 1
+#define RIG_ASAN 1
 #endif
 #endif
 #if defined(__SANITIZE_THREAD__)
 #define RIG_TSAN 1
 #elif defined(__SANITIZE_ADDRESS__)
+#define RIG_ASAN 1
+#endif
+#if defined(RIG_TSAN) || defined(RIG_ASAN)
 #define RIG_SLOW 1
 #endif
 #ifdef RIG_TSAN
-#define RIG_SLOW 1
 const char *__tsan_default_options(void);
 const char *
 __tsan_default_options(void)

@@ -68,6 +68,68 @@ generations(void *level)
     return 0;
 }
 
+/* The address sanitizer's allocator may be locked by another thread in the child for ever: not our matter. */
+static void
+skip_where_children_cannot_allocate(void)
+{
+#ifdef RIG_ASAN
+    skip();
+#endif
+}
+
+static struct gate first_gate;
+
+static void *
+use_first(void *delay)
+{
+    if (first_gate.count)
+        gate_wait(&first_gate);
+    spin((uintptr_t)delay);
+    wane_release(node_new());
+    wane_release(leaf_new());
+    return NULL;
+}
+
+static int
+grandchild(void *unused)
+{
+    (void)unused;
+    alarm(10);
+    first_gate.count = 0;
+    (void)use_first(NULL);
+    return 0;
+}
+
+/* In a process that has not used the runtime yet. */
+static int
+fork_during_first_use(void *delay)
+{
+    struct child c;
+    pthread_t    t;
+
+    first_gate.count = 2;
+    t = spawn(use_first, delay);
+    gate_wait(&first_gate);
+    c = run_child(grandchild, NULL);
+    join(t);
+    CHILD_CHECK(WIFEXITED(c.status) && WEXITSTATUS(c.status) == 0);
+    return 0;
+}
+
+/* A fork while another thread makes its very first calls, at varied delays: the child can use the runtime. Comes
+ * first in this program: the process must not have used it either. */
+static void
+life_07_fork_during_first_use(void **state)
+{
+    (void)state;
+    skip_where_children_cannot_allocate();
+    for (uintptr_t i = 0; i < 300; i++) {
+        struct child c = run_child(fork_during_first_use, (void *)(i * 1000));
+
+        assert_child_ok(&c);
+    }
+}
+
 static atomic_bool noise_over;
 
 static void *
@@ -105,29 +167,38 @@ child_amid_noise(void *unused)
     return 0;
 }
 
-/* Forks in three levels, then forks while other threads mutate and collect: every child works, and so does the
- * parent. */
+/* Forks in three levels: every child works, and so does the parent. */
 static void
-life_06_fork_in_levels_and_noise(void **state)
+life_06_fork_in_levels(void **state)
 {
     struct child c;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        wane_release(ring_of(&node_type, 2, NULL));
+        c = run_child(generations, (void *)3);
+        assert_child_ok(&c);
+    }
+}
+
+/* Forks while other threads mutate and collect: every child works, and so does the parent. */
+static void
+life_06_fork_amid_noise(void **state)
+{
+    struct child c = {.status = 0};
     pthread_t    t[2];
 
     (void)state;
-    wane_release(ring_of(&node_type, 2, NULL));
-    c = run_child(generations, (void *)3);
-    assert_child_ok(&c);
+    skip_where_children_cannot_allocate();
     atomic_store(&noise_over, false);
     t[0] = spawn(noise, NULL);
     t[1] = spawn(noise_collect, NULL);
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 20 && c.status == 0; i++)
         c = run_child(child_amid_noise, NULL);
-        assert_child_ok(&c);
-    }
     atomic_store(&noise_over, true);
     join(t[0]);
     join(t[1]);
-    assert_true(wait_live(0));
+    assert_child_ok(&c);
 }
 
 static struct gate inside_gate;
@@ -165,13 +236,13 @@ life_07_fork_while_inside(void **state)
     gate_wait(&inside_gate);
     wane_put(&root, node_new()); /* displaced under the other thread's borrow */
     wane_release(ring_of(&node_type, 2, NULL));
-    for (int i = 0; i < 3; i++) {
+    c.status = 0;
+    for (int i = 0; i < 3 && c.status == 0; i++)
         c = run_child(generations, (void *)1);
-        assert_child_ok(&c);
-    }
-    assert_int_equal(atomic_load(&disposed), 0); /* the parent does wait */
+    EXPECT(atomic_load(&disposed) == 0); /* the parent does wait */
     atomic_store(&inside_over, true);
     join(t);
+    assert_child_ok(&c);
     wane_clear(&root);
     expect_disposed(4);
 }
@@ -241,5 +312,5 @@ life_09_fork_then_exec_or_exit(void **state)
     }
 }
 
-SCENE_MAIN(SCENE(life_06_fork_in_levels_and_noise), SCENE(life_07_fork_while_inside),
-           SCENE(life_08_fork_in_finalizer), SCENE(life_09_fork_then_exec_or_exit))
+SCENE_MAIN(SCENE(life_07_fork_during_first_use), SCENE(life_06_fork_in_levels), SCENE(life_06_fork_amid_noise),
+           SCENE(life_07_fork_while_inside), SCENE(life_08_fork_in_finalizer), SCENE(life_09_fork_then_exec_or_exit))

@@ -15,6 +15,7 @@ import tempfile
 GLUE = {"src/ck_glue.c", "src/urcu_glue.c"}
 FOREIGN = re.compile(r"^(ck_|urcu|lttng)|^ck/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+DIRECTORIES = ("src", "include", "tests", "stress", "examples", "bench")
 FILE_LINES, FUNCTION_LINES, COLUMNS = 600, 60, 120
 
 
@@ -36,7 +37,7 @@ def line_of(text, position):
 
 
 def layers(root):
-    for name, text in sources(root, "src", "include", "tests", "stress", "examples", "bench"):
+    for name, text in sources(root, *DIRECTORIES):
         for include in INCLUDE.finditer(text):
             where = f"{name}:{line_of(text, include.start())}"
             bracket, header = include.groups()
@@ -90,7 +91,7 @@ def enclosing_function(text, position):
 
 
 def sizes(root, warnings):
-    for name, text in sources(root, "src", "include", "tests", "stress", "examples", "bench"):
+    for name, text in sources(root, *DIRECTORIES):
         lines = text.splitlines()
         if len(lines) > FILE_LINES:
             yield f"{name}: {len(lines)} lines; is there a seam?"
@@ -98,13 +99,13 @@ def sizes(root, warnings):
             length = text.count("\n", start, end) + 1
             if length > FUNCTION_LINES:
                 warnings.append(f"{name}:{line_of(text, start)}: {function} has {length} lines")
-        for number, line in enumerate(lines, 1):
-            if len(line) > COLUMNS:
-                warnings.append(f"{name}:{number}: {len(line)} columns")
+        wide = [str(number) for number, line in enumerate(lines, 1) if len(line) > COLUMNS]
+        if wide:
+            warnings.append(f"{name}: above {COLUMNS} columns: " + " ".join(wide))
 
 
 def lists(root):
-    for build in sorted(root.glob("*/meson.build")):
+    for build in (path for directory in DIRECTORIES for path in sorted((root / directory).rglob("meson.build"))):
         text = build.read_text()
         for path in sorted(build.parent.glob("*.c")):
             if not re.search(rf"'{re.escape(path.stem)}(\.c)?'", text):
