@@ -139,6 +139,12 @@ wn_background_stop(void)
 {
     wn_thread_stop(&thread, &event);
     store_relaxed(&wn_background_runs, 0u);
+    /* Who reported a backlog while it was ending took it for running. */
+    for (uint32_t id = 1; id <= wn_record_limit(); id++)
+        if (wn_record(id) && wn_has_backlog(wn_record(id))) {
+            wake();
+            return;
+        }
 }
 
 void

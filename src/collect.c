@@ -115,34 +115,36 @@ node_header(const struct wn_collection *c, uint32_t i)
     return (struct wane_header *)wn_trial_object(&c->trial.node[i]);
 }
 
-/* Nodes for which is_kept says so become candidates again; all others are let go. */
-static void
-give_back_nodes(struct wn_collection *c, bool (*is_ours)(struct wn_collection *, uint32_t), bool keep)
+/* The mark comes first: a fork between two slices leaves nothing that the child would give back twice. */
+static bool
+give_node(struct wn_collection *c, uint32_t i)
 {
+    if (c->trial.node[i].object & WN_TRIAL_GIVEN)
+        return false;
+    c->trial.node[i].object |= WN_TRIAL_GIVEN;
+    compiler_barrier();
+    return true;
+}
+
+/* All nodes that have not been given back, or the live ones among them; keep: as candidates. Returns how many. */
+static uint32_t
+give_back_nodes(struct wn_collection *c, uintptr_t only, bool keep)
+{
+    uint32_t given = 0;
+
     for (uint32_t i = 0; i < c->trial.count;) {
         uint32_t end = i + WN_COLLECT_SLICE < c->trial.count ? i + WN_COLLECT_SLICE : c->trial.count;
 
         wane_enter();
         for (; i < end; i++)
-            if (is_ours(c, i))
+            if ((c->trial.node[i].object & only) == only && give_node(c, i)) {
                 wn_collect_give_back(node_header(c, i), keep);
+                given++;
+            }
         wane_leave();
         wn_driver_breathe();
     }
-}
-
-static bool
-is_live(struct wn_collection *c, uint32_t i)
-{
-    return c->trial.node[i].object & WN_TRIAL_LIVE;
-}
-
-static bool
-is_anything(struct wn_collection *c, uint32_t i)
-{
-    (void)c;
-    (void)i;
-    return true;
+    return given;
 }
 
 /* ---- Members ------------------------------------------------------------------------------------------------------ */
@@ -181,6 +183,12 @@ count_suspects(const struct wn_collection *c)
 }
 
 static bool
+is_live(const struct wn_collection *c, uint32_t i)
+{
+    return c->trial.node[i].object & WN_TRIAL_LIVE;
+}
+
+static bool
 make_members(struct wn_collection *c)
 {
     uint32_t n = count_suspects(c);
@@ -193,19 +201,17 @@ make_members(struct wn_collection *c)
         if (is_live(c, i))
             continue;
         c->member[c->members].h = node_header(c, i);
+        c->member[c->members].node = i;
         c->trial.node[i].in = ++c->members;
     }
     c->result.suspects = c->members;
     return true;
 }
 
-static void
-keep_member(struct wn_collection *c, struct wn_member *m)
+void
+wn_member_let_go(struct wn_collection *c, struct wn_member *m)
 {
-    if (!m->h)
-        return;
-    c->result.aborted++;
-    wn_collect_give_back(m->h, true);
+    (void)give_node(c, m->node);
 }
 
 /* ---- One collection ----------------------------------------------------------------------------------------------- */
@@ -222,12 +228,11 @@ close_collection(struct wn_collection *c)
     c->under_way = false;
 }
 
-/* Everything claimed goes back; candidates and suspects stay candidates. */
+/* Everything still claimed goes back, as candidates. */
 static void
 give_up(struct wn_collection *c)
 {
-    give_back_nodes(c, is_anything, true);
-    c->result.aborted += c->trial.count;
+    c->result.aborted += give_back_nodes(c, 0, true);
 }
 
 static void
@@ -242,6 +247,7 @@ collect(struct wn_collection *c)
         return;
     /* Before the scan: marks that were seen set, just before they were cleared, have had their decrement by then (H11). */
     if (!WN_MUTANT(handover_no_grace) && !wn_driver_grace(wn_now() + GRACE_NS)) {
+        c->timed_out = true;
         give_up(c);
         return;
     }
@@ -251,11 +257,13 @@ collect(struct wn_collection *c)
         give_up(c);
         return;
     }
-    give_back_nodes(c, is_live, false);
+    (void)give_back_nodes(c, WN_TRIAL_LIVE, false);
     if (c->members && wn_review(c))
         wn_settle(c);
+    else
+        c->timed_out |= c->members > 0;
     WN_STEP("collect:settled");
-    wn_for_members(c, keep_member);
+    give_up(c); /* what was not destroyed */
 }
 
 static void
@@ -278,6 +286,7 @@ wn_collection_run(struct wane_collected *result)
 
     c->result = (struct wane_collected){0};
     c->under_way = true;
+    c->timed_out = false;
     collect(c);
     c->result.examined = c->trial.count;
     c->result.nanoseconds = wn_now() - start;
@@ -295,10 +304,7 @@ wn_collection_abandon(void)
     store_relaxed(&wn_collecting, 0u);
     if (!c->under_way)
         return;
-    if (c->members)
-        wn_for_members(c, keep_member);
-    else
-        give_up(c);
+    give_up(c);
     close_collection(c);
 }
 
@@ -316,29 +322,42 @@ add_result(struct wane_collected *sum, const struct wane_collected *one)
     sum->aborted += one->aborted;
 }
 
+/* Everything displaced before is given back, all candidates are handed over, one collection. False: something did not end. */
+static bool
+one_round(struct wane_collected *sum, uint64_t deadline, bool *again)
+{
+    struct wane_collected one;
+
+    if (!wn_driver_settle(deadline) || !wn_driver_handover(deadline)) {
+        *again = false;
+        return false;
+    }
+    wn_collection_run(&one);
+    add_result(sum, &one);
+    /* What is destroyed may leave new candidates; who was disturbed gets another chance. */
+    *again = one.freed || one.aborted;
+    return !wn_collection.timed_out;
+}
+
 int
 wane_collect(int generation, struct wane_collected *result)
 {
-    struct wane_collected sum = {0}, one;
-    uint64_t              start = wn_now();
-    bool                  complete = true;
+    struct wane_collected sum = {0};
+    uint64_t              start = wn_now(), deadline = start + COLLECT_NS;
+    bool                  complete, again;
 
     if (generation < 0 || generation > WANE_ALL)
         return -EINVAL;
-    if (wn_in_section())
+    if (wn_in_section() || wane_self.me == WN_ME_EXITING)
         return -EDEADLK;
     wane_enter(); /* attaches the thread and starts the runtime */
     wane_leave();
+    if (wane_self.me == WN_ME_EXITING)
+        return -EDEADLK;
     wn_driver_begin();
-    for (int i = 0; i < ROUNDS && complete; i++) {
-        uint64_t deadline = wn_now() + COLLECT_NS;
-
-        complete = wn_driver_settle(deadline) && wn_driver_handover(deadline);
-        if (!complete)
-            break;
-        wn_collection_run(&one);
-        add_result(&sum, &one);
-        if (!one.freed) /* what is destroyed may leave new candidates behind */
+    for (int i = 0;; i++) {
+        complete = one_round(&sum, deadline, &again);
+        if (!again || wn_now() >= deadline || (complete && i >= ROUNDS - 1))
             break;
     }
     wn_driver_end();

@@ -25,7 +25,9 @@ struct wn_collection {
     uint32_t              members;
     struct wn_edges       first, second; /* the two traces */
     struct wane_collected result;
+    uint32_t              destroying; /* the component under destruction */
     bool                  under_way;
+    bool                  timed_out; /* a wait for sections or for merges was given up */
 };
 
 extern struct wn_collection wn_collection;
@@ -41,6 +43,9 @@ void wn_collection_abandon(void);
 bool wn_suspect(struct wn_collection *c);
 bool wn_review(struct wn_collection *c);
 void wn_settle(struct wn_collection *c);
+
+/* m is destroyed, or about to be: it is not given back. */
+void wn_member_let_go(struct wn_collection *c, struct wn_member *m);
 
 /* Clear the collector's flags; keep: make the object a candidate again. In a section. */
 void wn_collect_give_back(struct wane_header *h, bool keep);

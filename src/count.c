@@ -55,9 +55,11 @@ wn_count_retain(struct wane_header *h)
 void
 wn_count_moved(struct wane_header *h)
 {
-    if (wn_owner(load_relaxed(&h->word0)) != (uint32_t)(wane_self.me >> WN_OWNER_SHIFT))
-        /* release: the slot was cleared before. */
-        fetch_add_release(&h->word1, WN_VERSION_ONE);
+    if (wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT))
+        return;
+    /* release E11: the slot was cleared before. REVIEW goes as in a retain: the mover holds the unit, and versions wrap. */
+    if (fetch_add_release(&h->word1, WN_VERSION_ONE) & WN_REVIEW)
+        fetch_and_relaxed(&h->word1, ~WN_REVIEW);
 }
 
 /* ---- Merge ---------------------------------------------------------------------------------------------------- */
@@ -123,7 +125,7 @@ wn_count_replay_intent(struct wn_record *r)
     w1 = load_relaxed(&h->word1);
     if (wn_owner(load_relaxed(&h->word0)) == 0 && !(w1 & WN_MERGED))
         store_relaxed(&h->word1,
-                      merged_word(w1, (int64_t)load_relaxed(&r->intent.local), true, wn_type_of(h)));
+                      merged_word(w1, (int64_t)load_relaxed(&r->intent.local), true, wn_type_of(h)) & ~WN_QUEUED);
     store_relaxed(&r->intent.object, NULL);
 }
 
@@ -201,13 +203,15 @@ release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_rec
 
     if (!(w1 & ~(WN_AGE | ~(WN_VERSION_ONE - 1))) && !marked && !t->finalize)
         return fate(WN_DIES_PLAIN);
-    give_word0_up(h, r, w0, 0); /* the last local unit is the one that goes: nothing is left to be added */
+    /* No intent: the last local unit is the one that goes, nothing is left to be added (and h may be freed right after). */
+    store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+    WN_STEP("merge:word0-cleared");
     w1 = load_relaxed(&h->word1);
     do {
         n = merged_word(w1, 0, marked, t);
         v = settle(&n, t, room, true);
     } while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10, E11; acquire E11 */
-    intent_done(r);
+    wn_counter_add(&r->counters.merged, 1);
     return v;
 }
 

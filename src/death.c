@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "gate.h"
 #include "step.h"
 #include "weak.h"
 
@@ -19,6 +20,7 @@ void
 wn_bury_later(struct wn_record *r, struct wane_header *h)
 {
     wn_set_link(h, r->grave_open);
+    compiler_barrier();
     r->grave_open = h;
     wn_record_backlog(r);
 }
@@ -45,12 +47,23 @@ wn_free_if_last(struct wn_record *r, struct wane_header *h, uint64_t w)
 static bool
 seal_graves(struct wn_record *r)
 {
-    if (!r->grave_open)
+    struct wane_header *list = r->grave_open;
+
+    if (!list)
         return false;
-    r->grave_waiting = r->grave_open;
-    r->grave_open = NULL;
+    /* In this order: whoever is stopped in between (fork) leaves a leak, not a list twice or one with an old ticket. */
     r->grave_ticket = wn_grace_ticket();
+    compiler_barrier();
+    r->grave_open = NULL;
+    compiler_barrier();
+    r->grave_waiting = list;
     return true;
+}
+
+bool
+wn_graves_are_ripe(const struct wn_record *r)
+{
+    return r->grave_waiting && wn_grace_done(r->grave_ticket);
 }
 
 bool
@@ -64,6 +77,7 @@ wn_graves_tend(struct wn_record *r)
         struct wane_header *h = r->grave_waiting;
 
         r->grave_waiting = wn_link(h);
+        compiler_barrier();
         wn_memory_free(h, wn_type_of(h));
     }
     return r->grave_waiting || seal_graves(r);
@@ -82,12 +96,16 @@ wn_count_death(struct wn_record *r, const struct wn_type *t, const struct wane_h
 void
 wn_dispose(struct wane_header *h, const struct wn_type *t)
 {
+    bool drives;
+
     if (!t->dispose)
         return;
     wane_enter(); /* one level deeper: a checkpoint in the callback ends no borrow of ours */
+    drives = wn_callback_begin();
     t->dispose(wn_payload(h));
     if (WN_MUTANT(dispose_twice))
         t->dispose(wn_payload(h));
+    wn_callback_end(drives);
     wane_leave();
 }
 
@@ -143,7 +161,8 @@ wn_death_run(struct wn_record *r)
     for (int n = 0; n < WN_BURY_BUDGET && r->dying; n++) {
         struct wane_header *h = r->dying;
 
-        r->dying = wn_link(h); /* before the work: whoever is stopped here leaks one object, frees none twice */
+        r->dying = wn_link(h);
+        compiler_barrier(); /* before the work: whoever is stopped here leaks one object, frees none twice */
         bury(r, h);
     }
     r->burying = false;

@@ -39,6 +39,7 @@ void wn_bury_later(struct wn_record *r, struct wane_header *h);
 
 /* Free what has waited for a ripe ticket; take a ticket for the rest. True: something still waits. */
 bool wn_graves_tend(struct wn_record *r);
+bool wn_graves_are_ripe(const struct wn_record *r);
 
 void wn_memory_free(struct wane_header *h, const struct wn_type *type);
 

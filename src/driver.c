@@ -4,19 +4,18 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "gate.h"
 #include "step.h"
 
 #define SLICE_NS 50000 /* a claim is held no longer */
 #define NAP_NS   50000
 
 static pthread_mutex_t      driver_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t      gate = PTHREAD_MUTEX_INITIALIZER;
-static struct wane_atomic32 gate_wanted;  /* forks that wait */
-static struct wane_atomic64 gate_holder;  /* a: the driver's thread, to know oneself */
+static struct wane_atomic64 driver; /* a: the driving thread, to know oneself */
 static struct wane_atomic64 claims;
 static struct wane_atomic64 idle_epoch; /* records last seen in a section before this epoch have been outside for a while */
 static struct wane_atomic32 fence_word;
-static bool                 has_more; /* under the driver lock */
+static bool                 has_more, has_moved; /* under the driver lock: of the last round */
 
 uint64_t
 wn_now(void)
@@ -27,7 +26,7 @@ wn_now(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* ---- The gate ------------------------------------------------------------------------------------------------- */
+/* ---- Beginning and resting --------------------------------------------------------------------------- */
 
 static uint64_t
 myself(void)
@@ -35,40 +34,28 @@ myself(void)
     return (uint64_t)(uintptr_t)pthread_self();
 }
 
-static void
-gate_lock(void)
-{
-    pthread_mutex_lock(&gate);
-    store_relaxed(&gate_holder, myself());
-}
-
-static void
-gate_unlock(void)
-{
-    store_relaxed(&gate_holder, UINT64_C(0));
-    pthread_mutex_unlock(&gate);
-}
-
 void
 wn_driver_begin(void)
 {
     pthread_mutex_lock(&driver_lock);
-    gate_lock();
+    store_relaxed(&driver, myself());
+    wn_gate_enter();
 }
 
 void
 wn_driver_end(void)
 {
-    gate_unlock();
+    wn_gate_leave();
+    store_relaxed(&driver, UINT64_C(0));
     pthread_mutex_unlock(&driver_lock);
 }
 
 void
 wn_driver_sleep(uint64_t nanoseconds)
 {
-    gate_unlock();
+    wn_gate_leave();
     nanosleep(&(struct timespec){0, (long)nanoseconds}, NULL);
-    gate_lock();
+    wn_gate_enter();
 }
 
 void
@@ -80,37 +67,18 @@ wn_driver_pause(void)
 void
 wn_driver_breathe(void)
 {
-    while (load_relaxed(&gate_wanted))
+    while (wn_gate_is_wanted())
         wn_driver_sleep(1000);
-}
-
-/* A fork in a callback that the driver runs (dispose): the gate is held by the forking thread itself. */
-void
-wn_gate_close(void)
-{
-    if (load_relaxed(&gate_holder) == myself())
-        return;
-    fetch_add_relaxed(&gate_wanted, 1u);
-    pthread_mutex_lock(&gate);
-    fetch_add_relaxed(&gate_wanted, -1u);
-}
-
-void
-wn_gate_open(void)
-{
-    if (load_relaxed(&gate_holder) != myself())
-        pthread_mutex_unlock(&gate);
 }
 
 bool
 wn_driver_forked(void)
 {
-    if (load_relaxed(&gate_holder) == myself())
+    wn_gate_forked();
+    if (load_relaxed(&driver) == myself())
         return true; /* inside a callback of the driver's: the child ends that work itself */
     pthread_mutex_init(&driver_lock, NULL);
-    pthread_mutex_init(&gate, NULL);
-    store_relaxed(&gate_wanted, 0u);
-    store_relaxed(&gate_holder, UINT64_C(0));
+    store_relaxed(&driver, UINT64_C(0));
     return false;
 }
 
@@ -140,7 +108,7 @@ is_busy(struct wn_record *r, bool force)
 static bool
 can_go_on(struct wn_record *r)
 {
-    return r->dying || r->draining || load_relaxed(&r->queue) || wn_log_ripe(&r->deferred);
+    return r->dying || r->draining || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
 }
 
 /* Until nothing moves or the slice is over. In a section; wane_self.me says r. */
@@ -149,6 +117,7 @@ tend_slice(struct wn_record *r, uint32_t bits)
 {
     uint64_t end = wn_now() + SLICE_NS;
 
+    has_moved |= r->dying || r->draining || load_relaxed(&r->queue);
     do
         wn_tend(r, bits);
     while (can_go_on(r) && wn_now() < end);
@@ -187,8 +156,8 @@ try_claim(struct wn_record *r)
     fetch_or_seq_cst(&r->pub.claim, WN_CLAIM_HELD);
     if (!wn_membarrier())
         wn_full_fence(&fence_word);
-    /* acquire E4: what the thread did in its last section. */
-    if (!(load_acquire(&r->pub.ctr) & WANE_NEST))
+    /* acquire E4: what the thread did in its last section. Without membarrier only a thread that entered by a fence is seen. */
+    if ((wn_grace_claim_bits() == 0 || load_acquire(&r->fenced)) && !(load_acquire(&r->pub.ctr) & WANE_NEST))
         return true;
     fetch_and_release(&r->pub.claim, ~WN_CLAIM_HELD);
     return false;
@@ -217,7 +186,7 @@ wn_driver_round(uint32_t bits, bool force)
 {
     bool backlog = false;
 
-    has_more = false;
+    has_more = has_moved = false;
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
 
@@ -309,6 +278,24 @@ wn_driver_settle(uint64_t deadline)
         ticket = wn_grace_ticket();
         if (!wait_for_ticket(ticket, deadline) || !until_all(is_settled, ticket, WN_ATTEND, deadline))
             return false;
+    }
+    /* What these dropped may have gone from queue to queue. */
+    do
+        if (is_over(deadline))
+            return false;
+    while (wn_driver_round(WN_ATTEND, true), has_moved);
+    return true;
+}
+
+bool
+wn_driver_bury(uint64_t deadline)
+{
+    while (wn_driver_round(WN_ATTEND, true)) {
+        if (is_over(deadline))
+            return false;
+        (void)wn_grace_poll(wn_grace_ticket());
+        if (!has_more)
+            wn_driver_sleep(NAP_NS);
     }
     return true;
 }

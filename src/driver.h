@@ -5,8 +5,7 @@
  * One driver at a time holds the driver lock (never taken on mutator paths). It polls grace periods, acts for records whose
  * threads are idle or gone, asks busy ones to tend themselves at their next leave, and collects.
  *
- * The gate is a second lock, held while the driver works and let go whenever it sleeps or breathes, at points where all its
- * state hangs on global structures: a fork takes the gate, so the child finds the driver at such a point (life.c).
+ * Beside the driver lock it holds the gate (gate.h), at which forks wait for a resting point.
  */
 #ifndef WN_DRIVER_H
 #define WN_DRIVER_H
@@ -34,6 +33,9 @@ bool wn_driver_grace(uint64_t deadline);
 /* Everything displaced before the call has been given back, twice over (what the first round freed, too). */
 bool wn_driver_settle(uint64_t deadline);
 
+/* No record has anything left, not even dead memory; false: the deadline came first. */
+bool wn_driver_bury(uint64_t deadline);
+
 /* Every record's open candidates have been handed over; false: some are still inside a section at the deadline. */
 bool wn_driver_handover(uint64_t deadline);
 
@@ -46,9 +48,7 @@ void wn_driver_tick(void);
 uint64_t wn_driver_claims(void);
 uint64_t wn_now(void); /* monotonic nanoseconds */
 
-/* Fork. */
-void wn_gate_close(void);
-void wn_gate_open(void);
-bool wn_driver_forked(void); /* true: the forking thread drives, and goes on in the child */
+/* In the child of a fork. True: the forking thread drives, and goes on. */
+bool wn_driver_forked(void);
 
 #endif

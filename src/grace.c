@@ -33,8 +33,10 @@ fall_back_to_fences(void)
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
 
-        if (r)
-            fetch_or_seq_cst(&r->pub.claim, WN_CLAIM_FENCE);
+        if (!r)
+            continue;
+        store_release(&r->fenced, 0u);
+        fetch_or_seq_cst(&r->pub.claim, WN_CLAIM_FENCE);
     }
 }
 
@@ -131,8 +133,10 @@ wn_grace_poll(uint64_t ticket)
         ctr = load_acquire(&r->pub.ctr);
         if ((ctr & WANE_NEST) && (ctr & ~WANE_NEST) < min)
             min = ctr & ~WANE_NEST;
-        /* Without membarrier an entry may still sit in a store buffer, unless the record has entered by a fence. */
-        if (load_relaxed(&fences) && !load_acquire(&r->fenced))
+        /* Without membarrier an entry may still sit in a store buffer, unless the record has entered by a fence, or nobody
+         * stands on it (whoever adopts it after this look sees the FENCE bit). */
+        if (load_relaxed(&fences) && !load_acquire(&r->fenced) &&
+            __atomic_load_n(&r->holder.value, __ATOMIC_SEQ_CST))
             min = 0;
     }
     if (load_relaxed(&done) < min)

@@ -21,6 +21,7 @@
 #include "background.h"
 #include "collect.h"
 #include "final.h"
+#include "gate.h"
 
 #ifdef WN_STEPS
 void (*wn_step_hook)(const char *point);
@@ -50,9 +51,10 @@ free_records_of_vanished_threads(void)
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
 
-        if (!r || &r->pub == wane_self.record)
-            continue;
+        if (!r || &r->pub == wane_self.record || r->pub.me == wane_self.me)
+            continue; /* this thread's, or one that it acts for */
         wn_count_replay_intent(r);
+        wn_nodes_recount(r);
         r->burying = false;
         r->hold_seals = false;
         r->home = NULL;
@@ -151,7 +153,9 @@ drain_everything(void)
             if (!wn_final_run())
                 wn_driver_pause(); /* the finalizer thread is inside one */
     } while (objects_dead() != before);
-    (void)wane_barrier(); /* memory of the last cycles */
+    wn_driver_begin();
+    (void)wn_driver_bury(wn_now() + UINT64_C(1000000000)); /* the memory of what died last, unless others go on */
+    wn_driver_end();
 }
 
 int

@@ -59,6 +59,8 @@ wn_log_reserve(struct wn_record *r, struct wn_log *log, uint32_t n)
     else
         log->first = c;
     log->open = c;
+    if (!log->unsealed)
+        log->unsealed = c;
     log->chunks++;
     return true;
 }
@@ -69,12 +71,11 @@ seal_until(struct wn_log *log, const struct wn_chunk *end)
 {
     uint64_t ticket = 0;
 
-    for (struct wn_chunk *c = log->first; c != end; c = (struct wn_chunk *)c->link.next)
-        if (!c->ticket && c->count) {
-            if (!ticket)
-                ticket = wn_grace_ticket();
-            c->ticket = ticket;
-        }
+    for (; log->unsealed != end && log->unsealed->count; log->unsealed = (struct wn_chunk *)log->unsealed->link.next) {
+        if (!ticket)
+            ticket = wn_grace_ticket();
+        log->unsealed->ticket = ticket;
+    }
 }
 
 void
@@ -102,9 +103,13 @@ wn_log_pop(struct wn_record *r, struct wn_log *log)
 {
     struct wn_chunk *c = log->first;
 
-    log->first = (struct wn_chunk *)c->link.next;
-    if (log->open == c)
+    if (log->open == c) {
         log->open = NULL;
+        log->unsealed = NULL;
+        compiler_barrier(); /* stopped here (fork), the list is whole */
+    }
+    log->first = (struct wn_chunk *)c->link.next;
+    compiler_barrier();
     log->chunks--;
     wn_chunk_free(r, c);
 }
@@ -114,7 +119,9 @@ wn_log_take(struct wn_log *log)
 {
     struct wn_chunk *c = log->first;
 
-    log->first = log->open = NULL;
+    log->open = log->unsealed = NULL;
+    compiler_barrier();
+    log->first = NULL;
     log->chunks = 0;
     return c;
 }

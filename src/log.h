@@ -25,6 +25,7 @@ struct wn_chunk {
 struct wn_log {
     struct wn_chunk *first; /* oldest */
     struct wn_chunk *open;  /* newest, takes entries; NULL or the last of the list */
+    struct wn_chunk *unsealed; /* the first without a ticket; those after it have none either */
     uint32_t         chunks;
 };
 

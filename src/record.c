@@ -8,6 +8,7 @@
 #define EMERGENCY   16  /* records in static memory: a first section cannot fail */
 #define NODE_BLOCK  127 /* queue nodes per allocation */
 #define NODE_SPARES (4 * NODE_BLOCK)
+#define NODE_BATCH  (NODE_SPARES / 2)
 
 struct wane_atomic_ptr wn_records[WN_MAX_RECORDS + 1];
 
@@ -38,7 +39,7 @@ adopt_free(void)
         uint32_t          is_free = 0;
 
         if (r && load_relaxed(&r->holder) == 0 && !(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) &&
-            cas_acq_rel(&r->holder, &is_free, 1u)) /* acquire E9: what the last holder left */
+            cas_seq_cst(&r->holder, &is_free, 1u)) /* acquire E9: what the last holder left; seq_cst: grace.c */
             return r;
     }
     return NULL;
@@ -115,7 +116,8 @@ wn_record_free(struct wn_record *r)
 void
 wn_record_backlog(struct wn_record *r)
 {
-    if (load_relaxed(&r->backlog) && load_relaxed(&wn_background_runs))
+    /* seq_cst against the tender that clears it and then looks at the queue (tend.c). */
+    if (__atomic_load_n(&r->backlog.value, __ATOMIC_SEQ_CST) && load_relaxed(&wn_background_runs))
         return;
     store_release(&r->backlog, 1u);
     wn_wake_background();
@@ -140,20 +142,38 @@ allocate_nodes(struct wn_record *r)
     return true;
 }
 
+/* The pool holds batches: a batch's first node leads the others through `object`, and is linked to the next batch. */
+static bool
+take_batch(struct wn_record *r)
+{
+    struct wn_link       *top = wn_stack_take(&node_pool), *last;
+    struct wn_queue_node *first = (struct wn_queue_node *)top;
+
+    if (!top)
+        return false;
+    if (top->next) {
+        for (last = top->next; last->next; last = last->next)
+            ;
+        wn_stack_push_chain(&node_pool, top->next, last);
+    }
+    first->link.next = (struct wn_link *)first->object;
+    r->nodes = &first->link;
+    r->node_count = NODE_BATCH;
+    return true;
+}
+
 bool
 wn_node_reserve(struct wn_record *r)
 {
-    struct wn_link *chain;
+    return r->nodes || take_batch(r) || allocate_nodes(r);
+}
 
-    if (r->nodes)
-        return true;
-    chain = wn_stack_take(&node_pool);
-    if (!chain)
-        return allocate_nodes(r);
-    r->nodes = chain;
-    for (r->node_count = 0; chain; chain = chain->next)
+void
+wn_nodes_recount(struct wn_record *r)
+{
+    r->node_count = 0;
+    for (struct wn_link *n = r->nodes; n; n = n->next)
         r->node_count++;
-    return true;
 }
 
 struct wn_queue_node *
@@ -166,17 +186,20 @@ wn_node_take(struct wn_record *r)
     return (struct wn_queue_node *)link;
 }
 
-/* Consumers of objects take nodes, their owners get them: half of a long list goes back to all. */
+/* Consumers of objects take nodes, their owners get them: a batch of a long list goes back to all. */
 static void
 share_nodes(struct wn_record *r)
 {
-    struct wn_link *first = r->nodes, *last = first;
+    struct wn_queue_node *first = (struct wn_queue_node *)r->nodes;
+    struct wn_link       *last = r->nodes;
 
-    for (uint32_t i = 1; i < NODE_SPARES / 2; i++)
+    for (uint32_t i = 1; i < NODE_BATCH; i++)
         last = last->next;
     r->nodes = last->next;
-    r->node_count -= NODE_SPARES / 2;
-    wn_stack_push_chain(&node_pool, first, last);
+    r->node_count -= NODE_BATCH;
+    last->next = NULL;
+    first->object = (struct wane_header *)(void *)first->link.next;
+    wn_stack_push(&node_pool, &first->link);
 }
 
 void

@@ -121,6 +121,7 @@ extern struct wane_atomic32 wn_background_runs; /* a: 0 before its start, after 
 bool                  wn_node_reserve(struct wn_record *r);
 struct wn_queue_node *wn_node_take(struct wn_record *r);
 void                  wn_node_give(struct wn_record *r, struct wn_queue_node *node);
+void                  wn_nodes_recount(struct wn_record *r); /* its holder was stopped (fork) */
 
 /* Count births and deaths by type; reserve before the birth. */
 bool wn_type_counts_reserve(struct wn_record *r, uint32_t type);

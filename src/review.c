@@ -107,14 +107,19 @@ wait_until_merged(struct wn_collection *c)
     uint32_t i = 0;
 
     for (;;) {
+        uint32_t before = i;
+
         while (i < c->members && is_merged(&c->member[i]))
             i++;
+        if (i > before)
+            deadline = soon(MERGE_NS); /* since the last progress */
         if (i == c->members || wn_now() > deadline)
             break;
         (void)wn_driver_round(WN_ATTEND, true);
-        if (!is_merged(&c->member[i]))
+        if (!wn_driver_has_more() && !is_merged(&c->member[i]))
             wn_driver_sleep(50000);
     }
+    c->timed_out |= i < c->members;
     for (; i < c->members; i++)
         c->member[i].out |= !is_merged(&c->member[i]);
 }
@@ -152,7 +157,7 @@ static void
 see_edge(struct wane_visitor *visitor, wane_slot *slot)
 {
     struct tracer    *t = (struct tracer *)visitor;
-    void             *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE)); /* acquire E5 */
+    void             *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE)); /* acquire E5, E13 */
     struct wn_member *m = object ? wn_member_of(t->collection, WANE_HEADER(object)) : NULL;
 
     if (m && !wn_edges_add(t->edges, (uint32_t)(m - t->collection->member)))

@@ -125,6 +125,8 @@ thread_exits(void *record)
 {
     struct wn_record *home = record, *r = self();
 
+    if (r) /* the thread may end inside a callback of ours */
+        r->burying = r->hold_seals = false;
     if (r && (load_relaxed(&r->pub.ctr) & WANE_NEST)) { /* exit inside a section: close it, all levels */
         store_relaxed(&r->pub.ctr, (load_relaxed(&r->pub.ctr) & ~WANE_NEST) | 1);
         wane_leave_slow();

@@ -6,7 +6,7 @@
  *               (a failure aborts); all finalizers run; then the component is an ordinary candidate again. So no weak reference
  *               becomes NULL, and nothing is destroyed, before every finalizer of the component has run.
  *   decide      members with weak references are condemned, then one CAS commits (decide.h); an upgrade that wins aborts
- *   destroy     weak references severed; every member disposed; every member's slots emptied: units to members just vanish,
+ *   destroy     every member is dead for everybody, weak references severed; every member disposed; every member's slots emptied: units to members just vanish,
  *               units to others are given back as usual (and may make candidates); then the memory, after a grace period
  *
  * Members stay CLAIMED until the end. Nobody else can reach them, so disposing and dropping are plain work in short sections;
@@ -146,10 +146,17 @@ decide(const struct component *k)
 
 /* ---- Destruction -------------------------------------------------------------------------------------------------- */
 
+/* From here on the member is nobody's: whatever a dispose does to its fellows' units changes nothing any more. */
 static void
-sever(const struct component *k, struct wn_member *m)
+doom(const struct component *k, struct wn_member *m)
 {
-    (void)k;
+    uint64_t w = load_relaxed(&m->h->word1);
+
+    wn_member_let_go(k->c, m); /* a fork during a callback leaks the component in the child */
+    while (!cas_acq_rel(&m->h->word1, &w,
+                        ((w & ~WN_COUNT_MASK) | WN_DEAD | (uint64_t)WN_IMMORTAL_CENTRE << WN_COUNT_SHIFT) +
+                            WN_VERSION_ONE))
+        ;
     if (has_weak(m))
         wn_weak_sever(m->h);
 }
@@ -161,18 +168,25 @@ dispose(const struct component *k, struct wn_member *m)
     wn_dispose(m->h, wn_type_of(m->h));
 }
 
+/* Is h a member of the component under destruction? (An address of an earlier one may have been re-used.) */
+static bool
+is_fellow(struct wn_collection *c, const struct wane_header *h)
+{
+    struct wn_member *m = wn_member_of(c, h);
+
+    return m && !m->out && m->component == c->destroying;
+}
+
 static void
 drop_outside(struct wane_visitor *visitor, wane_slot *slot)
 {
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
-    struct wn_member *m;
 
     (void)visitor;
     if (!object)
         return;
     __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE); /* release E13 */
-    m = wn_member_of(&wn_collection, WANE_HEADER(object));
-    if (!m || m->out) /* a member that is in belongs to this component: its units vanish with it */
+    if (!is_fellow(&wn_collection, WANE_HEADER(object))) /* a fellow's units vanish with it */
         wn_unit_give(WANE_HEADER(object));
 }
 
@@ -181,6 +195,21 @@ drop(const struct component *k, struct wn_member *m)
 {
     (void)k;
     wn_drop_slots(m->h, wn_type_of(m->h), drop_outside);
+}
+
+/* Units of members that a dispose displaced wait in this record's unsealed chunks: they are nobody's either. */
+static void
+forget_displaced(struct wn_collection *c, struct wn_record *r)
+{
+    for (struct wn_chunk *chunk = r->deferred.unsealed; chunk; chunk = (struct wn_chunk *)chunk->link.next)
+        for (uint32_t i = chunk->next; i < chunk->count; i++) {
+            if (chunk->entry[i] == WN_ENTRY_CALL) {
+                i += 2;
+                continue;
+            }
+            if (is_fellow(c, (struct wane_header *)chunk->entry[i]))
+                chunk->entry[i] = 0;
+        }
 }
 
 static void
@@ -208,11 +237,13 @@ destroy(const struct component *k)
     r = wn_standing();
     r->hold_seals = true;
     wane_leave();
+    k->c->destroying = at(k, 0)->component;
     WN_STEP("destroy:begin");
-    for_all(k, sever);
+    for_all(k, doom);
     for_all(k, dispose);
     WN_STEP("destroy:disposed");
     for_all(k, drop);
+    forget_displaced(k->c, r);
     for_all(k, finish);
     r->hold_seals = false;
     k->c->result.freed += k->n;
@@ -232,8 +263,6 @@ settle(const struct component *k)
     if (!decide(k))
         return;
     destroy(k);
-    for (uint32_t i = 0; i < k->n; i++)
-        at(k, i)->h = NULL; /* not ours any more */
 }
 
 void

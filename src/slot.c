@@ -11,8 +11,8 @@
  *
  * A consuming store makes the stored object a candidate *after* the exchange, in the same section: two threads that close a
  * ring look at each other's slot after both stores, and one of them sees it. An object whose slots are all empty closes nothing,
- * unless it was stored into itself. Private consuming stores need the event only in that last case: the container has one unit,
- * the caller's, so no slot leads to it and no ring through it can close; its own later store sees a filled slot.
+ * unless it was stored into itself. Private stores are no exception: two containers that were never published can hold each
+ * other.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -70,16 +70,6 @@ stored(void *object, const wane_slot *slot)
     else
         look.filled = true; /* variable shapes are not searched */
     if (look.filled)
-        wn_unit_stored(h);
-}
-
-static void
-stored_private(void *object, const wane_slot *slot)
-{
-    struct wane_header   *h = WANE_HEADER(object);
-    const struct wn_type *t = wn_type_of(h);
-
-    if (t->traced && (t->trace || is_inside(slot, h, t)))
         wn_unit_stored(h);
 }
 
@@ -257,7 +247,7 @@ wane_put_private(wane_slot *slot, void *object)
     void *old = replace_private(slot, (uintptr_t)object);
 
     if (wane_untag(object))
-        stored_private(wane_untag(object), slot);
+        stored(wane_untag(object), slot);
     drop_now(old);
     wn_scope_close(opened);
 }

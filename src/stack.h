@@ -25,7 +25,7 @@ wn_stack_push_chain(struct wane_atomic_ptr *top, struct wn_link *first, struct w
 
     do
         last->next = old;
-    while (!cas_acq_rel(top, &old, (void *)first)); /* release E7: the links and what they carry */
+    while (!cas_seq_cst(top, &old, (void *)first)); /* release E7: the links and what they carry; seq_cst: tend.c */
 }
 
 static inline void

@@ -18,6 +18,7 @@ struct wn_member {
     uint64_t            w0, w1;
     int64_t             count;
     uint32_t            in1, in2;  /* edges from G in the first and the second trace */
+    uint32_t            node; /* its number in the side table */
     uint32_t            component; /* after wn_components: the number of its group */
     bool                out;
 };

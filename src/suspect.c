@@ -52,7 +52,7 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
 static void
 see_edge(struct wane_visitor *visitor, wane_slot *slot)
 {
-    /* acquire E5: the object's header. */
+    /* acquire E5, E13: the object's header. */
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE));
 
     WN_STEP("suspect:slot-read");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tend.h"
 
+#include "gate.h"
 #include "step.h"
 
 #define DRAIN_BUDGET 512
@@ -30,15 +31,15 @@ drain_one(struct wn_record *r, struct wane_header *h)
 static void
 drain(struct wn_record *r)
 {
-    for (int n = 0; n < DRAIN_BUDGET; n++) {
-        struct wn_queue_node *node;
-        struct wane_header   *h;
+    /* Once: what is passed on to this same queue waits for the next time. */
+    if (!r->draining)
+        r->draining = wn_stack_take(&r->queue);
+    for (int n = 0; n < DRAIN_BUDGET && r->draining; n++) {
+        struct wn_queue_node *node = (struct wn_queue_node *)r->draining;
+        struct wane_header   *h = node->object;
 
-        if (!r->draining && !(r->draining = wn_stack_take(&r->queue)))
-            return;
-        node = (struct wn_queue_node *)r->draining;
         r->draining = node->link.next;
-        h = node->object;
+        compiler_barrier();
         wn_node_give(r, node);
         drain_one(r, h);
     }
@@ -47,8 +48,12 @@ drain(struct wn_record *r)
 static void
 call(void (*fn)(void *), void *pointer)
 {
+    bool drives;
+
     wane_enter(); /* one level deeper: a checkpoint in the callback ends no borrow of ours */
+    drives = wn_callback_begin();
     fn(pointer);
+    wn_callback_end(drives);
     wane_leave();
 }
 
@@ -65,7 +70,8 @@ apply_entry(struct wn_record *r, struct wn_chunk *c)
         call((void (*)(void *))at[2], (void *)at[1]);
         return;
     }
-    wn_unit_give((struct wane_header *)e);
+    if (e)
+        wn_unit_give((struct wane_header *)e);
     wn_counter_add(&r->counters.applied, 1);
 }
 

@@ -15,7 +15,7 @@ wn_thread_start(struct wn_thread *t, void *(*main)(void *))
     int      error;
 
     if (load_relaxed(&t->state) != IDLE || !cas_acq_rel(&t->state, &idle, (uint32_t)STARTING))
-        return true;
+        return load_relaxed(&t->state) == RUNNING;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     error = pthread_create(&t->id, NULL, main, NULL);

@@ -28,6 +28,7 @@ struct wn_trial_node {
 
 #define WN_TRIAL_LIVE      ((uintptr_t)1)
 #define WN_TRIAL_CANDIDATE ((uintptr_t)2)
+#define WN_TRIAL_GIVEN     ((uintptr_t)4) /* the caller has let go of it */
 #define WN_TRIAL_STATE     ((uintptr_t)15)
 #define WN_TRIAL_NONE      UINT32_MAX
 

@@ -104,12 +104,16 @@ add_dying(struct wane_header *h, struct wn_record *r)
 }
 
 static void
-dies_plain(struct wane_header *h, struct wn_record *r)
+dies_plain(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 {
     /* The stores that made it unreachable come before this look (H8); the collector's membarrier answers. */
     wn_mutator_fence();
-    if (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting))
-        wn_flags_change(h, 0, WN_MERGED); /* the collector may know its address: die in word1 */
+    WN_STEP("death:plain");
+    /* The collector may know its address, or hold it since the look at word1 (CLAIMED outlives wn_collecting; a 0 that ends a
+     * phase is released after all its claims): then die in word1. With a dispose, too: the object must not look alive. */
+    if ((load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)) ||
+        ((load_acquire(&h->word1) & WN_HOLDERS) && !WN_MUTANT(death_looks_once)) || t->dispose)
+        wn_flags_change(h, 0, WN_MERGED);
     add_dying(h, r);
 }
 
@@ -161,7 +165,7 @@ wn_unit_give(struct wane_header *h)
         add_dying(h, r);
         break;
     case WN_DIES_PLAIN:
-        dies_plain(h, r);
+        dies_plain(h, t, r);
         break;
     }
 }

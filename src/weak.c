@@ -38,18 +38,22 @@ wn_weak_sever(struct wane_header *target)
 static void *
 make(struct wane_header *h)
 {
-    struct weak          *w = wane_new(&weak_type);
+    struct weak          *w;
     struct wn_table_node *in;
 
+    if (wn_is_gone(load_acquire(&h->word1))) { /* inside its dispose */
+        errno = ESRCH;
+        return NULL;
+    }
+    w = wane_new(&weak_type);
     if (!w)
         return NULL;
     store_relaxed(&w->target, (void *)h);
     w->node.key = h;
+    wn_flags_change(h, 0, WN_WEAK); /* first: whoever finds the node relies on it */
     in = wn_table_add(&w->node);
-    if (in == &w->node) {
-        wn_flags_change(h, 0, WN_WEAK);
+    if (in == &w->node)
         return wane_retain(w);
-    }
     wane_release(w);
     if (!in)
         errno = ENOMEM;
@@ -61,7 +65,7 @@ wane_weak(void *object)
 {
     bool                  opened = wn_scope_open();
     struct wane_header   *h = WANE_HEADER(object);
-    struct wn_table_node *node = wn_table_find(h);
+    struct wn_table_node *node = wn_is_gone(load_acquire(&h->word1)) ? NULL : wn_table_find(h);
     void                 *result = node ? wane_retain(weak_of(node)) : make(h);
 
     wn_scope_close(opened);

@@ -3,7 +3,7 @@
  * tsan_canary.c - races made on purpose: a run of the tests under the race detector counts only if these are found
  *
  *   plain    two threads write one word
- *   section  the same, in an object, inside sections and between counts: the runtime must not order what the program does not
+ *   section  the same, in an object, inside sections: the runtime must not order what the program does not
  *   order    the object is published by a slot, so that nothing is to be found (exit 0)
  */
 #include <pthread.h>

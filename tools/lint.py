@@ -4,7 +4,7 @@
 
   layers    ck and liburcu headers in their glue files only; no include cycles; public headers need the system only
   fences    no fence but the wrapper in atomic.h (the race detector does not model them); no stdatomic, no assembly
-  sizes     files of at most 600 lines; a warning for functions above 60 lines and for lines above 120 columns
+  sizes     files of at most 600 lines of at most 130 columns; warnings for functions above 60 lines, lines above 120 columns
   lists     every C file is named in its directory's meson.build
 """
 import pathlib
@@ -16,7 +16,7 @@ GLUE = {"src/ck_glue.c", "src/urcu_glue.c"}
 FOREIGN = re.compile(r"^(ck_|urcu|lttng)|^ck/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 DIRECTORIES = ("src", "include", "tests", "stress", "examples", "bench")
-FILE_LINES, FUNCTION_LINES, COLUMNS = 600, 60, 120
+FILE_LINES, FUNCTION_LINES, COLUMNS, MOST_COLUMNS = 600, 60, 120, 130
 
 
 def sources(root, *directories):
@@ -99,6 +99,9 @@ def sizes(root, warnings):
             length = text.count("\n", start, end) + 1
             if length > FUNCTION_LINES:
                 warnings.append(f"{name}:{line_of(text, start)}: {function} has {length} lines")
+        for number, line in enumerate(lines, 1):
+            if len(line) > MOST_COLUMNS:
+                yield f"{name}:{number}: {len(line)} columns"
         wide = [str(number) for number, line in enumerate(lines, 1) if len(line) > COLUMNS]
         if wide:
             warnings.append(f"{name}: above {COLUMNS} columns: " + " ".join(wide))
@@ -126,6 +129,7 @@ PLANTED = {  # what is planted: (file, text, the complaint)
     "fence beside the wrapper": ("src/atomic.h", "static void\ng(void)\n{\n    atomic_thread_fence(5);\n}\n", "fence"),
     "stdatomic": ("src/count.c", "#include <stdatomic.h>\n", "stdatomic"),
     "long file": ("src/count.c", "\n" * 700, "700 lines"),
+    "long line": ("src/count.c", "/*" + "." * 140 + "*/\n", "144 columns"),
     "forgotten file": ("src/orphan.c", "\n", "not named"),
 }
 CLEAN = {

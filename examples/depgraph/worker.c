@@ -2,13 +2,14 @@
  *
  * worker.c - the mix of operations, and the gate where mutators rest while the mirror is audited
  *
- * The mix keeps the population: what is found absent is put back, so that the share that is absent settles where as
- * many leave as come back.
+ * Changes come at a steady rate, as from an archive; queries take the time that is left. The mix keeps the population:
+ * what is found absent is put back, so that the share that is absent settles where as many leave as come back.
  */
 #include "worker.h"
 
-#define CHANGE_PERCENT 15u /* of the operations; the others are queries */
-#define RELINK_BUDGET  64u /* dependents brought up to date between two operations */
+#define CHANGE_RATE   UINT64_C(4000)     /* per second, by all workers together: some 30,000 objects become garbage */
+#define LAG_LIMIT     UINT64_C(20000000) /* ns; a worker that was held up longer does not catch up */
+#define RELINK_BUDGET 64u                /* dependents brought up to date between two operations */
 
 void
 gate_init(struct gate *gate)
@@ -131,6 +132,20 @@ change_once(struct worker *w)
         change_remove_source(c, source);
 }
 
+/* Is it time for the next change? */
+static bool
+change_is_due(struct worker *w)
+{
+    uint64_t now = now_ns();
+
+    if (now < w->next_change)
+        return false;
+    if (w->next_change + LAG_LIMIT < now)
+        w->next_change = now - LAG_LIMIT;
+    w->next_change += w->changer.post->owners * UINT64_C(1000000000) / CHANGE_RATE;
+    return true;
+}
+
 static void *
 work(void *argument)
 {
@@ -143,7 +158,7 @@ work(void *argument)
             continue;
         }
         add(&w->relinked, change_relink(&w->changer, RELINK_BUDGET));
-        if (random_below(w, 100) < CHANGE_PERCENT)
+        if (change_is_due(w))
             change_once(w);
         else
             query_once(w);

@@ -25,6 +25,7 @@ struct worker {
     struct gate   *gate;
     pthread_t      thread;
     uint64_t       random;
+    uint64_t       next_change; /* when, in ns */
     atomic_ullong  queries, found, changes, relinked, damaged; /* written by the worker */
     atomic_ullong  slowest;                                    /* query, in ns; others set it back to 0 */
     char           padding[64];

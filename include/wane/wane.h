@@ -158,7 +158,7 @@ wane_steal(void *variable)
 /**
  * wane_enter, wane_leave - open and close a section; they nest
  *
- * Errors    leave without enter, or more than 65,534 levels: abort with a message
+ * Errors    leave without enter, or more than 65,535 levels: abort with a message
  * Threads   any; a thread attaches itself by its first section
  * Progress  wait-free, but for a leave with a backlog (bounded work). Do not block inside: grace periods wait.
  *
@@ -304,7 +304,7 @@ int wane_free_deferred(void *pointer, void (*fn)(void *));
  * wane_weak - the weak reference of an object: itself an object, one per target, storable in slots
  *
  * @object   owned or borrowed
- * Returns   owned weak reference; NULL with ENOMEM
+ * Returns   owned weak reference; NULL with ENOMEM, or ESRCH: the object is dying (inside its dispose)
  * Threads   any
  *
  * wane_weak_get - upgrade
@@ -337,7 +337,7 @@ struct wane_collected {
  *
  * @generation  0..WANE_ALL. Today every collection is complete, whatever is asked for
  * @result      what was found (summed over the rounds it took), or NULL
- * Returns      0; -EDEADLK inside a section (nothing was done); -EINVAL; -EAGAIN: a section that does not end kept it from
+ * Returns      0; -EDEADLK inside a section, or in a thread that is ending (nothing was done); -EINVAL; -EAGAIN: a section that does not end kept it from
  *              finishing, what was not freed is kept for the next collection
  * Threads      any, outside sections; concurrent calls take turns. Other threads are never stopped
  * Progress     blocking: on the sections that are open now, at most about a second
