@@ -81,8 +81,11 @@ after_fork_child(void)
     free_records_of_vanished_threads();
     if (r && r->home) /* lent to this thread; its home is not claimed by anybody any more */
         store_relaxed(&r->home->holder, 1u);
-    if (!drives)
-        wn_collection_abandon();
+    if (drives)
+        return;
+    wn_driver_begin(); /* the child's own background may start any moment */
+    wn_collection_abandon();
+    wn_driver_end();
 }
 
 /* ---- Exit --------------------------------------------------------------------------------------------------------- */
@@ -96,8 +99,12 @@ at_exit(void)
 void
 wn_life_init(void)
 {
+    static struct wane_atomic32 registered;
+
     wn_background_init();
     wn_final_init();
+    if (exchange_seq_cst(&registered, 1u)) /* the child of a fork in the middle of this begins anew */
+        return;
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     atexit(at_exit);
 }

@@ -5,7 +5,7 @@
 #ifndef WN_LIFE_H
 #define WN_LIFE_H
 
-/* Once, before the first section of the process opens. */
+/* Once, when the library is loaded. */
 void wn_life_init(void);
 
 #endif

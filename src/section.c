@@ -147,13 +147,20 @@ initialise(void)
     wn_life_init();
 }
 
+/* When the library is loaded: a fork must not fall between a first use and the registration of its handlers. */
+__attribute__((constructor)) static void
+load(void)
+{
+    pthread_once(&once, initialise);
+}
+
 /* The thread's first section: a home record, or a borrowed one when its end cannot be noticed. */
 static void
 attach(void)
 {
     struct wn_record *r;
 
-    pthread_once(&once, initialise);
+    pthread_once(&once, initialise); /* for constructors that run before ours */
     if (wane_self.me == WN_ME_EXITING) {
         borrow(NULL);
         return;

@@ -12,7 +12,7 @@ struct world {
     struct node *a, *b;
     wane_slot    root;
     struct gate  may_go;
-    int          ended;
+    int          ended, ended_in_first_round;
     void        *got, *weak;
 };
 
@@ -84,7 +84,7 @@ race_01_new_self_edge_after_count(void **state)
     act(&w->m1, make_candidate, NULL);
     on_step("suspect:begin", at_suspect_begin, NULL);
     assert_int_equal(collect(), 0);
-    assert_int_equal(steps_seen("suspect:begin"), 1);
+    assert_true(steps_seen("suspect:begin") > 0);
     assert_int_equal(ended(&w->ended), 0);
     assert_true(w->a->canary == CANARY);
     act(&w->m1, release_a, NULL);
@@ -134,13 +134,20 @@ race_03_borrow_across_the_traces(void **state)
     on_step("review:merged", enter_and_move, NULL);
     on_step("review:e1", begin_retain, NULL);
     assert_int_equal(collect(), 0);
-    assert_int_equal(steps_seen("review:e1"), 1);
+    assert_true(steps_seen("review:e1") > 0);
     gate_open(&w->may_go);
     act_wait(&w->m1);
     assert_int_equal(ended(&w->ended), 0);
     assert_true(w->a->canary == CANARY);
     act(&w->m1, release_a, NULL);
     assert_int_equal(collect(), 1);
+}
+
+static void
+remember_ended(void *unused)
+{
+    (void)unused;
+    w->ended_in_first_round = ended(&w->ended);
 }
 
 static void
@@ -167,10 +174,9 @@ race_displaced_between_the_traces(void **state)
     on_step("suspect:begin", at_suspect_begin, NULL);
     on_step("review:merged", enter_and_move, NULL);
     on_step("review:e1", act_displace, NULL);
-    assert_int_equal(collect(), 0);
-    assert_int_equal(steps_seen("review:e1"), 1);
-    assert_int_equal(ended(&w->ended), 0); /* the pending unit is still to be given back to it */
-    assert_int_equal(collect(), 1);
+    on_step("collect:settled", remember_ended, NULL);
+    assert_int_equal(collect(), 1); /* in the second round */
+    assert_int_equal(w->ended_in_first_round, 0); /* the pending unit was still to be given back to it */
     assert_int_equal(ended(&w->ended), 1);
 }
 

@@ -330,6 +330,24 @@ run_child(int (*fn)(void *), void *arg)
     return c;
 }
 
+/* The race detector does not know that a child's threads may have the ids of the parent's. Where the forking process has
+ * other threads, the address sanitizer's allocator may be locked for ever in the child. Neither is our matter. */
+static inline void
+skip_where_children_have_no_threads(void)
+{
+#ifdef RIG_TSAN
+    skip();
+#endif
+}
+
+static inline void
+skip_where_children_have_no_memory(void)
+{
+#if defined(RIG_TSAN) || defined(RIG_ASAN)
+    skip();
+#endif
+}
+
 /* In a child: a plain check, reported through stderr and the exit status. */
 #define CHILD_CHECK(cond)                                                    \
     do {                                                                     \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_dispose.c - what a dispose may do, in counted deaths and in cycles; and collections on request that leave nothing
+ * test_dispose.c - what a dispose may do, in counted deaths and in cycles; and collections on request that leave
+ * nothing
  */
 #include "scene.h"
 
@@ -169,7 +170,8 @@ build(void *arg)
     return NULL;
 }
 
-/* LIFE-18: one call frees a big ring that an idle thread owns, and a list that is owned by two idle threads in turns. */
+/* LIFE-18: one call frees a big ring that an idle thread owns, and a list that is owned by two idle threads in
+ * turns. */
 static void
 life_18_one_call_is_enough(void **state)
 {

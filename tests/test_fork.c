@@ -68,15 +68,6 @@ generations(void *level)
     return 0;
 }
 
-/* The address sanitizer's allocator may be locked by another thread in the child for ever: not our matter. */
-static void
-skip_where_children_cannot_allocate(void)
-{
-#ifdef RIG_ASAN
-    skip();
-#endif
-}
-
 static struct gate first_gate;
 
 static void *
@@ -122,7 +113,7 @@ static void
 life_07_fork_during_first_use(void **state)
 {
     (void)state;
-    skip_where_children_cannot_allocate();
+    skip_where_children_have_no_memory();
     for (uintptr_t i = 0; i < 300; i++) {
         struct child c = run_child(fork_during_first_use, (void *)(i * 1000));
 
@@ -174,6 +165,7 @@ life_06_fork_in_levels(void **state)
     struct child c;
 
     (void)state;
+    skip_where_children_have_no_threads();
     for (int i = 0; i < 3; i++) {
         wane_release(ring_of(&node_type, 2, NULL));
         c = run_child(generations, (void *)3);
@@ -189,7 +181,7 @@ life_06_fork_amid_noise(void **state)
     pthread_t    t[2];
 
     (void)state;
-    skip_where_children_cannot_allocate();
+    skip_where_children_have_no_memory();
     atomic_store(&noise_over, false);
     t[0] = spawn(noise, NULL);
     t[1] = spawn(noise_collect, NULL);
@@ -229,6 +221,7 @@ life_07_fork_while_inside(void **state)
     pthread_t    t;
 
     (void)state;
+    skip_where_children_have_no_threads();
     inside_gate.count = 2;
     atomic_store(&inside_over, false);
     wane_put(&root, node_new());
@@ -277,6 +270,7 @@ static void
 life_08_fork_in_finalizer(void **state)
 {
     (void)state;
+    skip_where_children_have_no_threads();
     wane_release(final_new(fork_in_finalizer));
     assert_true(wait_count(&finalized, 1));
     assert_child_ok(&child_of_finalizer);

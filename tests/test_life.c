@@ -5,6 +5,7 @@
 #include "scene.h"
 
 #include <dirent.h>
+#include <limits.h>
 
 static wane_slot root;
 
@@ -67,6 +68,12 @@ life_01_exit_with_everything_open(void **state)
     }
 }
 
+#ifdef RIG_TSAN
+#define LATE_ROUNDS (PTHREAD_DESTRUCTOR_ITERATIONS - 1) /* in the last round its own state of the thread is gone */
+#else
+#define LATE_ROUNDS PTHREAD_DESTRUCTOR_ITERATIONS
+#endif
+
 static pthread_key_t late_key;
 static atomic_long   late_rounds;
 
@@ -111,7 +118,7 @@ life_02_destructor_after_the_runtimes(void **state)
     atomic_store(&late_rounds, 0);
     assert_int_equal(pthread_key_create(&late_key, late_destructor), 0);
     for (uintptr_t i = 0; i < 60; i++)
-        join(spawn(end_with_a_late_destructor, (void *)(i % 4)));
+        join(spawn(end_with_a_late_destructor, (void *)(i % LATE_ROUNDS)));
     assert_int_equal(atomic_load(&late_rounds), 60);
     assert_true(pump_count(&disposed, 120));
     assert_int_equal(atomic_load(&disposed), 120);
@@ -253,9 +260,11 @@ shutdown_with_resurrection(void *unused)
 static void
 life_10_shutdown_finalizes(void **state)
 {
-    struct child c = run_child(shutdown_with_finalizers, NULL);
+    struct child c;
 
     (void)state;
+    skip_where_children_have_no_threads();
+    c = run_child(shutdown_with_finalizers, NULL);
     assert_child_ok(&c);
     c = run_child(shutdown_with_resurrection, NULL);
     assert_child_ok(&c);
@@ -281,9 +290,11 @@ leak_two(void *unused)
 static void
 life_11_leak_report_and_late_release(void **state)
 {
-    struct child c = run_child(leak_two, NULL);
+    struct child c;
 
     (void)state;
+    skip_where_children_have_no_threads();
+    c = run_child(leak_two, NULL);
     assert_child_ok(&c);
     assert_non_null(strstr(c.err, "node"));
     assert_non_null(strstr(c.err, "leaf"));
@@ -330,9 +341,11 @@ shutdown_and_again(void *unused)
 static void
 life_13_shutdown_and_use_again(void **state)
 {
-    struct child c = run_child(shutdown_and_again, NULL);
+    struct child c;
 
     (void)state;
+    skip_where_children_have_no_threads();
+    c = run_child(shutdown_and_again, NULL);
     assert_child_ok(&c);
     assert_int_equal(wane_shutdown(), 0);
     wane_release(ring_of(&node_type, 2, NULL));
@@ -373,6 +386,7 @@ life_17_used_by_an_exit_handler(void **state)
     int          fd[2];
 
     (void)state;
+    skip_where_children_have_no_threads();
     assert_int_equal(pipe(fd), 0);
     exit_status_fd = fd[1];
     c = run_child(exit_with_handlers, NULL);

@@ -74,11 +74,12 @@ def self_test():
         "\n00 D wane_self@@WANE_0\n00 D wane_epoch@@WANE_0\n00 A WANE_0\n"
     dynamic = "(FLAGS) STATIC_TLS\n(FLAGS_1) Flags: NODELETE\n"
     tls = "  TLS            0x014ca0 0x015ca0 0x015ca0 0x000000 0x000010 R   0x8\n"
+    few, less = nm.replace("wane_each", "wane_new"), nm.replace("wane_epoch", "wane_new")
     cases = [("nothing", None, (header, nm, dynamic, tls)),
              ("a foreign symbol", "exported: helper", (header, nm + "00 T helper\n", dynamic, tls)),
              ("an undeclared symbol", "no public header", (header, nm + "00 T wane_inner@@WANE_0\n", dynamic, tls)),
-             ("a missing function", "not exported: wane_each", (header, nm.replace("wane_each", "wane_new"), dynamic, tls)),
-             ("a missing variable", "not exported: wane_epoch", (header, nm.replace("wane_epoch", "wane_new"), dynamic, tls)),
+             ("a missing function", "not exported: wane_each", (header, few, dynamic, tls)),
+             ("a missing variable", "not exported: wane_epoch", (header, less, dynamic, tls)),
              ("dynamic TLS", "STATIC_TLS", (header, nm, dynamic.replace("STATIC_TLS", ""), tls)),
              ("an unloadable library", "NODELETE", (header, nm, dynamic.replace("NODELETE", ""), tls)),
              ("large TLS", "32 bytes", (header, nm, dynamic, tls.replace("0x000010", "0x000020")))]

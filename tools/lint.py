@@ -4,7 +4,7 @@
 
   layers    ck and liburcu headers in their glue files only; no include cycles; public headers need the system only
   fences    no fence but the wrapper in atomic.h (the race detector does not model them); no stdatomic, no assembly
-  sizes     files of at most 600 lines of at most 130 columns; warnings for functions above 60 lines, lines above 120 columns
+  sizes     files of at most 600 lines of at most 130 columns; warnings for functions above 60 lines, columns above 120
   lists     every C file is named in its directory's meson.build
 """
 import pathlib

@@ -58,7 +58,7 @@ reach_all(struct audit *a, struct mirror *m)
         const struct node *node = mirror_node(m, a->stack.at[--a->stack.count]);
 
         for (i = 0; i < node->count; i++)
-            reach(a, m, node->out[i]);
+            reach(a, m, mirror_out(m, node)[i]);
     }
 }
 
@@ -86,7 +86,7 @@ garbage_graph(struct audit *a, struct mirror *m, struct table *graph)
         const struct node *node = mirror_node(m, a->garbage_row.at[k]);
 
         for (i = 0; i < node->count; i++) {
-            uint32_t to = node->out[i];
+            uint32_t to = mirror_out(m, node)[i];
 
             if (to == 0 || a->reached[to])
                 continue;

@@ -57,7 +57,7 @@ go_through(struct comparison *c)
 
         for (i = 0; i < node->count; i++) {
             /* Nothing the mirror calls gone is read: meet looks at the number first. */
-            meet(c, wane_peek(graph_slot(c->met[number], i)), node->out[i]);
+            meet(c, wane_peek(graph_slot(c->met[number], i)), mirror_out(c->mirror, node)[i]);
         }
     }
 }

@@ -5,6 +5,7 @@
 #include "mirror.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void
 mirror_init(struct mirror *m, uint32_t parts, uint32_t roots)
@@ -25,12 +26,12 @@ mirror_free(struct mirror *m)
 {
     uint32_t i, top = mirror_top(m);
 
-    for (i = 0; i < top; i++)
-        free(mirror_node(m, i)->out);
     for (i = 0; i < top / CHUNK_NODES; i++)
         free(mirror_node(m, i * CHUNK_NODES));
-    for (i = 0; i < m->part_count; i++)
+    for (i = 0; i < m->part_count; i++) {
         ints_free(&m->parts[i].free);
+        ints_free(&m->parts[i].pool);
+    }
     free(m->parts);
     free(m->roots);
 }
@@ -67,13 +68,51 @@ take_number(struct mirror *m, struct mirror_part *part)
     return part->next++;
 }
 
+static uint32_t
+row_class(uint32_t count)
+{
+    uint32_t class = 0;
+
+    while (UINT32_C(1) << class < count)
+        class++;
+    if (class >= ROW_CLASSES)
+        need_failed();
+    return class;
+}
+
+/* A row of zeroes. */
+static uint32_t
+take_row(struct mirror_part *part, uint32_t count)
+{
+    uint32_t class = row_class(count), row = part->rows[class], i;
+
+    if (row != 0) {
+        part->rows[class] = part->pool.at[row - 1];
+        memset(part->pool.at + row - 1, 0, count * sizeof *part->pool.at);
+        return row - 1;
+    }
+    row = (uint32_t)part->pool.count;
+    for (i = 0; i < UINT32_C(1) << class; i++)
+        ints_push(&part->pool, 0);
+    return row;
+}
+
+static void
+give_row(struct mirror_part *part, uint32_t row, uint32_t count)
+{
+    uint32_t class = row_class(count);
+
+    part->pool.at[row] = part->rows[class];
+    part->rows[class] = row + 1;
+}
+
 uint64_t
 mirror_born(struct mirror *m, struct mirror_part *part, uint8_t kind, uint32_t label, uint32_t count)
 {
     uint32_t     number = take_number(m, part);
     struct node *node = mirror_node(m, number);
 
-    node->out = need(count, sizeof *node->out);
+    node->out = take_row(part, count);
     node->count = count;
     node->label = label;
     node->kind = kind;
@@ -87,7 +126,7 @@ mirror_born(struct mirror *m, struct mirror_part *part, uint8_t kind, uint32_t l
 void
 mirror_edge(struct mirror *m, uint64_t from, uint32_t slot, uint64_t to)
 {
-    mirror_node(m, mirror_number(from))->out[slot] = mirror_number(to);
+    mirror_out(m, mirror_node(m, mirror_number(from)))[slot] = mirror_number(to);
 }
 
 void
@@ -116,8 +155,7 @@ mirror_recycle(struct mirror *m, uint32_t number)
 {
     struct node *node = mirror_node(m, number);
 
-    free(node->out);
-    node->out = NULL;
+    give_row(&m->parts[node->part], node->out, node->count);
     node->count = 0;
     node->generation++;
     atomic_store_explicit(&node->state, STATE_FREE, memory_order_release);

@@ -23,8 +23,8 @@
 enum state { STATE_FREE, STATE_LIVE, STATE_GONE };
 
 struct node {
-    uint32_t   *out;        /* o: numbers, 0 is none */
-    uint32_t    count;      /* o: of out */
+    uint32_t    out;        /* o: where its edges begin in its part's pool */
+    uint32_t    count;      /* o: of edges; each a number, 0 is none */
     uint32_t    label;      /* o: which package, clause, source */
     uint32_t    generation; /* r */
     uint8_t     kind;       /* o */
@@ -35,11 +35,14 @@ struct node {
 
 #define CHUNK_NODES 4096u
 #define CHUNK_LIMIT 16384u
+#define ROW_CLASSES 20u /* rows of 2^0 .. 2^19 edges */
 
 struct mirror_part {
     uint32_t    number;      /* constant */
     uint32_t    next, end;   /* o: of its last chunk, not used yet */
     struct ints free;        /* o: recycled */
+    struct ints pool;        /* o: rows of edges, each a power of two long; it may move */
+    uint32_t    rows[ROW_CLASSES]; /* o: by length, unused ones, linked through their first word; place + 1, or 0 */
     atomic_ullong born;      /* a: written by the owner */
     char        padding[64]; /* parts of different owners share no cache line */
 };
@@ -75,6 +78,13 @@ mirror_node(struct mirror *m, uint32_t number)
 {
     /* acquire: the chunk's zeroes; its node's fields come with the object or with the mutators' rest. */
     return atomic_load_explicit(&m->chunks[number / CHUNK_NODES], memory_order_acquire) + number % CHUNK_NODES;
+}
+
+/* A node's edges, until its owner makes the next node. */
+static inline uint32_t *
+mirror_out(const struct mirror *m, const struct node *node)
+{
+    return m->parts[node->part].pool.at + node->out;
 }
 
 static inline uint32_t
