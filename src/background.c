@@ -12,7 +12,7 @@
 #define PATIENCE_NS   UINT64_C(500000000) /* a few candidates wait this long */
 #define MANY          4096                /* that many do not wait */
 #define STALL_NS      UINT64_C(100000000) /* no collection while a section is older than this */
-#define SHARE         10                  /* a collection's cost: at most one part in SHARE of the time */
+#define SHARE         10                  /* a collection's cost: at most one part in SHARE of a core */
 #define MAX_BACKOFF   6
 #define FRUITLESS     16 /* freed less than one in FRUITLESS examined: back off */
 
@@ -52,18 +52,30 @@ is_stalled(struct pacing *p, uint64_t now)
     return now - p->probe_time > STALL_NS;
 }
 
+/* Of this thread: waiting for sections, or for a core, costs nobody anything. */
+static uint64_t
+cpu_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static void
 collect(struct pacing *p)
 {
     struct wane_collected r;
 
+    uint64_t              cpu = cpu_now();
+
     (void)wn_driver_handover(wn_now() + TICK_NS); /* who is busy inside a section comes next time */
     wn_collection_run(&r);
     if (r.freed * FRUITLESS >= r.examined)
         p->backoff = 0;
-    else if (p->backoff < MAX_BACKOFF)
+    else if (r.freed >= r.aborted && p->backoff < MAX_BACKOFF) /* who was disturbed is tried again soon */
         p->backoff++;
-    p->not_before = wn_now() + ((r.nanoseconds * SHARE) << p->backoff);
+    p->not_before = wn_now() + (((cpu_now() - cpu) * SHARE) << p->backoff);
     p->waiting_since = 0;
 }
 
@@ -113,7 +125,8 @@ run(void *unused)
         uint32_t value = wn_event_value(&event);
 
         if (tick(&p))
-            nanosleep(&(struct timespec){0, p.hurry ? 0 : TICK_NS}, NULL); /* not the event: under load it is signalled all the time */
+            /* Not the event: under load it is signalled all the time. */
+            nanosleep(&(struct timespec){0, p.hurry ? 0 : TICK_NS}, NULL);
         else if (!wn_thread_should_stop(&thread))
             wn_event_wait(&event, value, 0);
     }

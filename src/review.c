@@ -24,7 +24,7 @@
 #include "step.h"
 
 #define GRACE_NS UINT64_C(200000000)
-#define MERGE_NS UINT64_C(20000000)
+#define MERGE_NS UINT64_C(100000000) /* without progress */
 
 static uint64_t
 soon(uint64_t nanoseconds)

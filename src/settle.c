@@ -6,8 +6,9 @@
  *               (a failure aborts); all finalizers run; then the component is an ordinary candidate again. So no weak reference
  *               becomes NULL, and nothing is destroyed, before every finalizer of the component has run.
  *   decide      members with weak references are condemned, then one CAS commits (decide.h); an upgrade that wins aborts
- *   destroy     every member is dead for everybody, weak references severed; every member disposed; every member's slots emptied: units to members just vanish,
- *               units to others are given back as usual (and may make candidates); then the memory, after a grace period
+ *   destroy     every member is dead for everybody, weak references severed; every member disposed; every member's slots
+ *               emptied: units to members just vanish, units to others are given back as usual (and may make candidates);
+ *               then the memory, after a grace period
  *
  * Members stay CLAIMED until the end. Nobody else can reach them, so disposing and dropping are plain work in short sections;
  * deferred frees that callbacks ask for are sealed only after the last slot was dropped (hold_seals), because a trace callback

@@ -18,6 +18,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,15 @@ read_and_run(const struct options *options)
     return status;
 }
 
+/* Objects die on other threads than they were born on. An arena for each thread would keep what the dead leave in it. */
+static void
+share_arenas(void)
+{
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
 int
 main(int count, char **arguments)
 {
@@ -176,6 +186,7 @@ main(int count, char **arguments)
 
     if (status != 0)
         return status - 1;
+    share_arenas();
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return read_and_run(&options);
