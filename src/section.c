@@ -125,9 +125,8 @@ thread_exits(void *record)
 {
     struct wn_record *home = record, *r = self();
 
-    if (r) /* the thread may end inside a callback of ours */
-        r->burying = r->hold_seals = false;
     if (r && (load_relaxed(&r->pub.ctr) & WANE_NEST)) { /* exit inside a section: close it, all levels */
+        r->burying = r->hold_seals = false; /* it may have been inside a callback of ours */
         store_relaxed(&r->pub.ctr, (load_relaxed(&r->pub.ctr) & ~WANE_NEST) | 1);
         wane_leave_slow();
     }

@@ -130,7 +130,10 @@ end_helper(struct input *in, struct fault *fault)
     return 0;
 }
 
-/* Says whether a last line without newline is there; a decompression that failed comes before what it left. */
+/*
+ * Says whether a last line without newline is there. A decompression that failed comes before what it left; not all of
+ * them notice that their input was cut, but then there is seldom a newline at the end.
+ */
 static int
 end_of_input(struct input *in, struct fault *fault)
 {
@@ -138,6 +141,8 @@ end_of_input(struct input *in, struct fault *fault)
         return fault_at(fault, in->file, in->line, "cannot read: %s", strerror(errno));
     if (end_helper(in, fault) != 0)
         return -1;
+    if (in->length > 0 && suffix_length(in->file) > 0)
+        return fault_at(fault, in->file, in->line, "the file ends within a line");
     return in->length > 0;
 }
 

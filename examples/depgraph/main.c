@@ -181,7 +181,7 @@ int
 main(int count, char **arguments)
 {
     struct options   options = {.threads = 4, .seconds = 10, .seed = 1};
-    struct sigaction action = {.sa_handler = interrupt};
+    struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART};
     int              status = read_options(&options, count, arguments);
 
     if (status != 0)

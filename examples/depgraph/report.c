@@ -4,8 +4,10 @@
  */
 #include "report.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static double
@@ -56,20 +58,34 @@ report_start(struct report *r, const struct worker *workers, uint32_t count)
     r->start = r->last_time = now_ns();
 }
 
+/* A line that wraps could not renew itself. */
+static void
+say_line(const struct report *r, const char *line)
+{
+    struct winsize size = {0};
+    int            width = INT_MAX;
+
+    if (r->terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
+        width = size.ws_col - 1;
+    printf(r->terminal ? "\r\033[K%.*s" : "%.*s\n", width, line);
+    fflush(stdout);
+}
+
 void
 report_line(struct report *r)
 {
     struct wane_stats stats;
+    char              line[256];
     uint64_t          now = now_ns(), queries = TOTAL(r, queries);
     double            rss = rss_mb(), rate = (double)(queries - r->last_queries) * 1e9 / (double)(now - r->last_time);
 
     wane_stats(&stats);
-    printf("%s%5.1f s  live %llu  freed by counts %llu  as cycles %llu  queries/s %.0f  slowest %.1f ms  RSS %.0f MB%s",
-           r->terminal ? "\r\033[K" : "", (double)(now - r->start) / 1e9,
-           (unsigned long long)(stats.objects_born - stats.objects_died),
-           (unsigned long long)(stats.objects_died - stats.died_in_cycles), (unsigned long long)stats.died_in_cycles, rate,
-           slowest_ms(r), rss, r->terminal ? "" : "\n");
-    fflush(stdout);
+    snprintf(line, sizeof line,
+             "%5.1f s  live %llu  freed by counts %llu  as cycles %llu  queries/s %.0f  slowest %.1f ms  RSS %.0f MB",
+             (double)(now - r->start) / 1e9, (unsigned long long)(stats.objects_born - stats.objects_died),
+             (unsigned long long)(stats.objects_died - stats.died_in_cycles), (unsigned long long)stats.died_in_cycles,
+             rate, slowest_ms(r), rss);
+    say_line(r, line);
     r->last_time = now;
     r->last_queries = queries;
     r->rss = need_room(r->rss, r->samples, &r->capacity, sizeof *r->rss);

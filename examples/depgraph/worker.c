@@ -7,7 +7,7 @@
  */
 #include "worker.h"
 
-#define CHANGE_RATE   UINT64_C(4000)     /* per second, by all workers together: some 30,000 objects become garbage */
+#define CHANGE_RATE   UINT64_C(2500)     /* per second, by all workers together: some 20,000 objects become garbage */
 #define LAG_LIMIT     UINT64_C(20000000) /* ns; a worker that was held up longer does not catch up */
 #define RELINK_BUDGET 64u                /* dependents brought up to date between two operations */
 
