@@ -414,6 +414,9 @@ race_16_partial_condemn_rolls_back(void **state)
 
 static struct node *hidden;
 
+/* Without a dispose: such an object may die without an atomic step. */
+static struct wane_type bare_type = {"bare", sizeof(struct node), node_slots, 3, 0, 0, 0, 0, {0}};
+
 static void
 clear_private(void *unused)
 {
@@ -489,19 +492,27 @@ finish_clear_private(void *unused)
     assert_int_equal(steps_seen("death:free"), 0); /* the collector holds it */
 }
 
+static void
+make_owner_of_bare(void *unused)
+{
+    (void)unused;
+    make_candidate(NULL);
+    hidden = wane_new(&bare_type);
+    wane_put_private(&w->a->s[0], hidden);
+}
+
 /* The last owner has judged word1 as all zero; the collector claims the object and its first phase ends; then it dies. */
 static void
 race_claimed_after_the_look_at_word1(void **state)
 {
     (void)state;
-    act(&w->m1, make_owner_of_hidden, NULL);
+    act(&w->m1, make_owner_of_bare, NULL);
     on_step("suspect:slot-read", begin_clear_private, NULL); /* the first slot, just read */
     on_step("suspect:end", finish_clear_private, NULL);
     (void)collect();
-    assert_int_equal(ended(&w->ended), 1);
     act(&w->m1, release_a, NULL);
     (void)collect();
-    assert_int_equal(ended(&w->ended), 2);
+    assert_int_equal(ended(&w->ended), 1);
 }
 
 int

@@ -6,7 +6,7 @@
  * source's packages link to each other) is made bare first, then filled, then published.
  *
  * How garbage arises:
- *   upgrade of a source      the old source and its packages hold each other: a cycle, unless dependents hold them still
+ *   upgrade of a source      the old source and its packages hold each other, until dependents let go: a cycle
  *   upgrade of one package   the old one dies by its count, when the last dependent is relinked
  *   new dependency list      the old one dies by its count, with its clauses
  *   removal                  by its count; a package that provides something is on a cycle with its provides

@@ -153,13 +153,17 @@ graph_give_private(struct maker *maker, void *from, uint32_t i, void *to)
     wane_put_private(graph_slot(from, i), to);
 }
 
+static const char *
+name_of(const struct maker *maker, uint32_t entry)
+{
+    return universe_name(maker->universe, &maker->universe->entries[entry]);
+}
+
 void
 graph_publish(struct maker *maker, struct package *package)
 {
-    const struct entry *entry = &maker->universe->entries[package->head.label];
-
     mirror_root(maker->mirror, package->head.label, package->head.id);
-    if (wane_map_put(maker->index, universe_name(maker->universe, entry), package) != 0)
+    if (wane_map_put(maker->index, name_of(maker, package->head.label), package) != 0)
         need_failed();
 }
 
@@ -167,7 +171,7 @@ void
 graph_withdraw(struct maker *maker, uint32_t entry)
 {
     mirror_root(maker->mirror, entry, 0);
-    wane_map_remove(maker->index, universe_name(maker->universe, &maker->universe->entries[entry]));
+    wane_map_remove(maker->index, name_of(maker, entry));
 }
 
 struct package *
@@ -175,7 +179,7 @@ graph_find(const struct maker *maker, uint32_t entry)
 {
     struct package *fresh = maker->fresh ? maker->fresh[entry] : NULL;
 
-    return fresh ? fresh : wane_map_peek(maker->index, universe_name(maker->universe, &maker->universe->entries[entry]));
+    return fresh ? fresh : wane_map_peek(maker->index, name_of(maker, entry));
 }
 
 /* The object by which `package` provides the name, if it is complete. */

@@ -168,7 +168,7 @@ read_and_run(const struct options *options)
     return status;
 }
 
-/* Objects die on other threads than they were born on. An arena for each thread would keep what the dead leave in it. */
+/* Objects die on other threads than they were born on: an arena for each thread would keep what the dead leave. */
 static void
 share_arenas(void)
 {

@@ -10,7 +10,7 @@
 void
 need_failed(void)
 {
-    fputs("depgraph: FAILED out of memory\n", stderr);
+    fputs("depgraph: FAILED out of memory or threads\n", stderr);
     exit(1);
 }
 

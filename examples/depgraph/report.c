@@ -24,6 +24,13 @@ rss_mb(void)
     return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1e6;
 }
 
+/* relaxed: the figure stands alone. */
+static uint64_t
+figure(const atomic_ullong *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
 static uint64_t
 total(const struct report *r, size_t offset)
 {
@@ -31,7 +38,7 @@ total(const struct report *r, size_t offset)
     uint32_t i;
 
     for (i = 0; i < r->count; i++)
-        sum += atomic_load_explicit((const atomic_ullong *)((const char *)&r->workers[i] + offset), memory_order_relaxed);
+        sum += figure((const atomic_ullong *)((const char *)&r->workers[i] + offset));
     return sum;
 }
 
@@ -44,7 +51,7 @@ slowest_ms(const struct report *r)
     uint32_t i;
 
     for (i = 0; i < r->count; i++) {
-        uint64_t one = atomic_load_explicit(&r->workers[i].slowest, memory_order_relaxed);
+        uint64_t one = figure(&r->workers[i].slowest);
 
         slowest = one > slowest ? one : slowest;
     }

@@ -173,6 +173,12 @@ difference(uint64_t a, uint64_t b)
     return a > b ? a - b : b - a;
 }
 
+static uint64_t
+most(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void
 judge(struct run *r, struct wane_stats *stats)
 {
@@ -188,8 +194,7 @@ judge(struct run *r, struct wane_stats *stats)
     r->mismatched += difference((uint64_t)census, (uint64_t)r->audit.live + r->audit.waiting);
     for (i = 0; i < r->options->threads; i++)
         r->mismatched += r->workers[i].damaged;
-    printf("audit: %u objects live as they should, %u met from the index, census %lld, %llu became garbage, %llu of them on "
-           "cycles\n",
+    printf("audit: %u objects should live, %u met from the index, census %lld; %llu became garbage, %llu on cycles\n",
            r->audit.live, met, (long long)census, (unsigned long long)r->audit.garbage,
            (unsigned long long)r->audit.on_cycle);
     if (stats->died_in_cycles < r->audit.on_cycle) {
@@ -221,13 +226,10 @@ drop_all(struct run *r)
     audit_look(&r->audit, &r->mirror);
     wane_type_stats(count_all, &census);
     wane_stats(&stats);
-    if (left > 0 && (uint64_t)left > census)
-        census = (uint64_t)left;
-    if (r->audit.waiting > census)
-        census = r->audit.waiting;
-    r->leaked += census;
-    r->mismatched += difference(stats.objects_born, stats.objects_died) + (left < 0) + r->audit.early + r->audit.dangling;
-    r->mismatched += r->mirror.wrong;
+    r->mismatched += left > 0 && (uint64_t)left != census;
+    r->mismatched += difference(stats.objects_born - stats.objects_died, census) + (left < 0);
+    r->leaked = most(r->leaked, most(census, r->audit.waiting));
+    r->mismatched += r->audit.early + r->audit.dangling + r->mirror.wrong;
 }
 
 static int
