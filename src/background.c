@@ -21,7 +21,8 @@ static struct wn_event  event;
 
 struct pacing {
     uint64_t waiting_since; /* 0: no candidates */
-    uint64_t not_before;
+    uint64_t ended, cost; /* of the last collection: when, and its CPU time */
+    uint64_t live;        /* objects after it */
     unsigned backoff;
     bool     hurry; /* more to do at once */
     uint64_t probe, probe_time; /* a ticket and when it was taken */
@@ -62,6 +63,26 @@ cpu_now(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+static uint64_t
+objects_alive(void)
+{
+    struct wane_stats s;
+
+    wane_stats(&s);
+    return s.objects_born - s.objects_died;
+}
+
+/* What was fruitless on a heap that has grown by a quarter since may bear fruit now. */
+static bool
+may_collect(const struct pacing *p, uint64_t now)
+{
+    uint64_t rest = p->cost * SHARE;
+
+    if (now < p->ended + rest)
+        return false;
+    return now >= p->ended + (rest << p->backoff) || objects_alive() > p->live + p->live / 4;
+}
+
 static void
 collect(struct pacing *p)
 {
@@ -75,7 +96,9 @@ collect(struct pacing *p)
         p->backoff = 0;
     else if (r.freed >= r.aborted && p->backoff < MAX_BACKOFF) /* who was disturbed is tried again soon */
         p->backoff++;
-    p->not_before = wn_now() + (((cpu_now() - cpu) * SHARE) << p->backoff);
+    p->ended = wn_now();
+    p->cost = cpu_now() - cpu;
+    p->live = objects_alive();
     p->waiting_since = 0;
 }
 
@@ -89,7 +112,7 @@ is_due(struct pacing *p, uint64_t n, uint64_t now)
     }
     if (!p->waiting_since)
         p->waiting_since = now;
-    return now >= p->not_before && (n >= MANY || now - p->waiting_since >= PATIENCE_NS);
+    return (n >= MANY || now - p->waiting_since >= PATIENCE_NS) && may_collect(p, now);
 }
 
 /* True: something waits, come again soon. */

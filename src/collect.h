@@ -56,6 +56,7 @@ void wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, 
 /* The member that an object is, or NULL. */
 struct wn_member *wn_member_of(struct wn_collection *c, const struct wane_header *h);
 
+void wn_collect_count_freed(uint64_t objects); /* at once, so that counted deaths are the difference */
 void wn_collect_stats(struct wane_stats *out);
 
 #endif

@@ -248,6 +248,7 @@ destroy(const struct component *k)
     for_all(k, finish);
     r->hold_seals = false;
     k->c->result.freed += k->n;
+    wn_collect_count_freed(k->n);
     k->c->result.components++;
     WN_STEP("destroy:end");
 }
