@@ -108,7 +108,7 @@ is_busy(struct wn_record *r, bool force)
 static bool
 can_go_on(struct wn_record *r)
 {
-    return r->dying || r->draining || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
+    return wn_is_burying(r) || r->draining || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
 }
 
 /* Until nothing moves or the slice is over. In a section; wane_self.me says r. */
@@ -117,7 +117,7 @@ tend_slice(struct wn_record *r, uint32_t bits)
 {
     uint64_t end = wn_now() + SLICE_NS;
 
-    has_moved |= r->dying || r->draining || load_relaxed(&r->queue);
+    has_moved |= wn_is_burying(r) || r->draining || load_relaxed(&r->queue);
     do
         wn_tend(r, bits);
     while (can_go_on(r) && wn_now() < end);

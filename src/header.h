@@ -35,6 +35,7 @@
 #define WN_REVIEW    (UINT64_C(1) << 5) /* cleared by every retain */
 #define WN_CONDEMNED (UINT64_C(1) << 6) /* read the decision word (decide.h) */
 #define WN_WEAK      (UINT64_C(1) << 7) /* has a weak reference */
+#define WN_SHARED    (UINT64_C(1) << 8) /* records count it apart; word1 holds WN_SHARE_BIAS beside its own part (share.h) */
 #define WN_FINALIZED (UINT64_C(1) << 9)
 #define WN_DEAD      (UINT64_C(1) << 10) /* the killer is done */
 #define WN_AGE       (UINT64_C(3) << 11)
@@ -43,6 +44,14 @@
 #define WN_COUNT_ONE   (UINT64_C(1) << WN_COUNT_SHIFT)
 #define WN_COUNT_MASK  (UINT64_C(0xFFFFFFFF) << WN_COUNT_SHIFT)
 #define WN_VERSION_ONE (UINT64_C(1) << 45)
+
+/* Flags that say nothing of who else may know the object. */
+#define WN_HARMLESS (WN_AGE | WN_FINALIZED)
+/* All that is not the version: word1 & WN_KNOWN, apart from the harmless, is zero of an object that its owner alone knows. */
+#define WN_KNOWN ((WN_VERSION_ONE - 1) & ~WN_HARMLESS)
+
+/* Owner id of an object on its way from one thread to another (handoff.h): no record has it, so nobody's fast path fits. */
+#define WN_TRANSIT 0xFFFFu
 
 #define WN_MARKS   (WN_BUFFERED | WN_OWNLOG)
 #define WN_HOLDERS (WN_CLAIMED | WN_BUFFERED | WN_OWNLOG)

@@ -177,7 +177,7 @@ trace_one(struct tracer *t, struct wn_member *m)
 static bool
 trace_all(struct wn_collection *c, struct wn_edges *edges)
 {
-    struct tracer t = {{see_edge}, c, edges, false};
+    struct tracer t = {{see_edge, NULL}, c, edges, false};
 
     if (!wn_edges_begin(edges, c->members))
         return false;

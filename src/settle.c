@@ -179,23 +179,29 @@ is_fellow(struct wn_collection *c, const struct wane_header *h)
 }
 
 static void
-drop_outside(struct wane_visitor *visitor, wane_slot *slot)
+drop_outside(wane_slot *slot)
 {
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
 
-    (void)visitor;
-    if (!object)
-        return;
     __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE); /* release E13 */
-    if (!is_fellow(&wn_collection, WANE_HEADER(object))) /* a fellow's units vanish with it */
+    if (object && !is_fellow(&wn_collection, WANE_HEADER(object))) /* a fellow's units vanish with it */
         wn_unit_give(WANE_HEADER(object));
 }
 
+/* A wide member: in several sections. */
 static void
 drop(const struct component *k, struct wn_member *m)
 {
+    size_t done = 0;
+    long   budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
+
     (void)k;
-    wn_drop_slots(m->h, wn_type_of(m->h), drop_outside);
+    while (!wn_drop_slots(m->h, wn_type_of(m->h), drop_outside, &done, &budget)) {
+        budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
+        wn_death_run(wn_standing());
+        wane_leave();
+        wane_enter();
+    }
 }
 
 /* Units of members that a dispose displaced wait in this record's unsealed chunks: they are nobody's either. */

@@ -61,7 +61,7 @@ stored(void *object, const wane_slot *slot)
 {
     struct wane_header   *h = WANE_HEADER(object);
     const struct wn_type *t = wn_type_of(h);
-    struct look           look = {{look_at_slot}, false};
+    struct look           look = {{look_at_slot, NULL}, false};
 
     if (!t->traced)
         return;

@@ -64,7 +64,7 @@ static void
 trace(struct wn_trial *trial, uintptr_t object)
 {
     struct wane_header *h = (struct wane_header *)object;
-    struct tracer       t = {{see_edge}, trial};
+    struct tracer       t = {{see_edge, NULL}, trial};
 
     if (!wn_is_gone(load_acquire(&h->word1)))
         wn_type_trace(wn_type_of(h), h, &t.visitor);

@@ -102,7 +102,7 @@ say_how_far(struct wn_record *r)
 {
     struct wn_chunk *c = r->deferred.first;
 
-    if (r->dying || r->draining || load_relaxed(&r->queue))
+    if (wn_is_burying(r) || r->draining || load_relaxed(&r->queue))
         return;
     if (c && c->ticket)
         store_release(&r->settled, c->ticket - 1);
@@ -128,7 +128,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
     if (r->burying)
         return;
     drain(r);
-    if (!r->hold_seals)
+    if (!wn_seals_are_held(r))
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
@@ -140,7 +140,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
     }
     waiting = wn_graves_tend(r);
     say_how_far(r);
-    if (waiting || r->dying || r->draining || !log_is_empty(&r->deferred))
+    if (waiting || wn_is_burying(r) || r->draining || !log_is_empty(&r->deferred))
         return;
     /* seq_cst against the push: either the pusher finds backlog 0 and reports again, or its node is seen here. */
     exchange_seq_cst(&r->backlog, 0u);

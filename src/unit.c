@@ -194,7 +194,7 @@ wn_unit_defer_reserve(struct wn_record *r, uint32_t n)
     if (!wn_log_reserve(r, &r->deferred, n))
         return false;
     /* It is full. Every displacement that has an entry in the earlier chunks has happened. */
-    if (was_open && before != r->deferred.open && !r->hold_seals) {
+    if (was_open && before != r->deferred.open && !wn_seals_are_held(r)) {
         wn_log_seal_before_open(&r->deferred);
         fetch_or_relaxed(&r->pub.attention, WN_ATTEND); /* apply as much as is produced */
     }
