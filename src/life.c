@@ -131,6 +131,7 @@ report_type(uint32_t type)
     int64_t               objects, bytes;
 
     wn_type_counts_sum(type, &objects, &bytes);
+    objects -= (int64_t)load_relaxed(&t->immortal);
     if (objects > 0)
         fprintf(stderr, "wane: leaked %lld object%s of type '%s' (%lld bytes)\n", (long long)objects,
                 objects == 1 ? "" : "s", t->name, (long long)bytes);

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "death.h"
+#include "handoff.h"
 #include "step.h"
 
 static void *
@@ -127,6 +128,7 @@ wane_put(wane_slot *slot, void *object)
 {
     bool opened = wn_scope_open();
 
+    wn_arrive(wane_untag(object));
     defer(displace(slot, (uintptr_t)object));
     if (wane_untag(object))
         stored(wane_untag(object), slot);
@@ -158,8 +160,10 @@ void *
 wane_swap(wane_slot *slot, void *object)
 {
     bool  opened = wn_scope_open();
-    void *old = displace(slot, (uintptr_t)object);
+    void *old;
 
+    wn_arrive(wane_untag(object));
+    old = displace(slot, (uintptr_t)object);
     retain_if(old);
     defer(old);
     if (wane_untag(object))
@@ -199,8 +203,10 @@ bool
 wane_cas_put(wane_slot *slot, const void *expected, void *desired)
 {
     bool opened = wn_scope_open();
-    bool done = exchange_if(slot, expected, desired);
+    bool done;
 
+    wn_arrive(wane_untag(desired));
+    done = exchange_if(slot, expected, desired);
     if (done && wane_untag(desired))
         stored(wane_untag(desired), slot);
     wn_scope_close(opened);
@@ -244,8 +250,10 @@ void
 wane_put_private(wane_slot *slot, void *object)
 {
     bool  opened = wn_scope_open();
-    void *old = replace_private(slot, (uintptr_t)object);
+    void *old;
 
+    wn_arrive(wane_untag(object));
+    old = replace_private(slot, (uintptr_t)object);
     if (wane_untag(object))
         stored(wane_untag(object), slot);
     drop_now(old);

@@ -38,6 +38,10 @@ enum wn_mutant {
     WN_MUT_dispose_twice,
     WN_MUT_free_ignores_collecting, /* deaths during suspect free at once */
     WN_MUT_death_looks_once,        /* a plain death does not look at word1 again */
+    WN_MUT_give_although_known,     /* an object with a mark or a flag of the collector's goes in transit */
+    WN_MUT_review_takes_transit,    /* step 0 of the review does not look for objects in transit */
+    WN_MUT_unshare_at_once,         /* records are summed up without a grace period */
+    WN_MUT_share_without_bias,      /* nothing but SHARED keeps a shared object */
 };
 #ifndef WN_MUTANT_ID
 #define WN_MUTANT_ID WN_MUT_none

@@ -5,6 +5,7 @@
 
 #include "death.h"
 #include "decide.h"
+#include "handoff.h"
 #include "table.h"
 
 struct weak {
@@ -65,9 +66,12 @@ wane_weak(void *object)
 {
     bool                  opened = wn_scope_open();
     struct wane_header   *h = WANE_HEADER(object);
-    struct wn_table_node *node = wn_is_gone(load_acquire(&h->word1)) ? NULL : wn_table_find(h);
-    void                 *result = node ? wane_retain(weak_of(node)) : make(h);
+    struct wn_table_node *node;
+    void                 *result;
 
+    wn_arrive(object);
+    node = wn_is_gone(load_acquire(&h->word1)) ? NULL : wn_table_find(h);
+    result = node ? wane_retain(weak_of(node)) : make(h);
     wn_scope_close(opened);
     return result;
 }

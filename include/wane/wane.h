@@ -129,6 +129,55 @@ size_t wane_size_of(const void *object);
  */
 bool wane_is_unique(const void *object);
 
+/**
+ * wane_give - let go of an object that only the caller holds, so that another thread can own it without atomics
+ *
+ * @object   owned by the caller, who hands the reference on by whatever way afterwards, and must not use it meanwhile
+ * Returns   0; -EBUSY: somebody else may know the object (the caller does not hold its only unit, it has a weak reference, is
+ *           shared or immortal), or its owner's record is not at hand right now: nothing has changed. The reference may be
+ *           handed on all the same; the receiver then counts atomically
+ * Counts    none
+ * Threads   the one that holds the reference
+ * Progress  wait-free; no read-modify-write, unless the object is a candidate for collection
+ *
+ * wane_adopt - the receiver's side: become the owner of an object of which one holds the only unit
+ *
+ * @object   owned by the caller; NULL is allowed
+ * Returns   object
+ * Progress  wait-free; no read-modify-write after a wane_give that needed none
+ *
+ * An object that was given and not adopted is adopted by the first call that gets it: retain, release, a store, weak ..
+ * An object that cannot be adopted (others hold it) is left as it is. (Choi et al., PACT 2018, have no hand-over.)
+ */
+int   wane_give(void *object);
+void *wane_adopt(void *object);
+
+/**
+ * wane_share - count a hot object on every thread's own record
+ *
+ * @object   owned or borrowed; retains and releases of all threads, inside sections, touch no common line from now on
+ * Returns   0; -EALREADY; -EBUSY: an unshare is not settled yet (it takes a grace period), or the count is absurdly large
+ * Counts    none; until it is unshared the object cannot die, and the collector takes it and all that it holds for live
+ * Threads   any
+ * Progress  lock-free
+ *
+ * wane_unshare - back to one count
+ *
+ * @object   owned or borrowed
+ * Returns   0; -EINVAL: it is not shared; -ENOMEM: nothing has changed
+ * Counts    after a grace period; if nobody holds the object it dies then
+ */
+int wane_share(void *object);
+int wane_unshare(void *object);
+
+/**
+ * wane_immortal - an object that shall live as long as the process: counts no longer matter, cycles through it are kept
+ *
+ * @object   owned or borrowed. It is not reported as a leak; what it holds is
+ * Progress  lock-free
+ */
+void wane_immortal(void *object);
+
 /* Released at the end of the scope: WANE_AUTO(struct person) *p = person_new(); */
 #define WANE_AUTO(T) __attribute__((cleanup(wane_release_at))) T
 
