@@ -7,7 +7,8 @@
  *   word1  version 19 | count 32, signed | flags 13              a: one RMW per change, which also bumps the version
  *
  * Equations (asserted where they are cheap):
- *   I1  count(o) = local(word0) + count(word1) [shared: share.h] = owned + slot + pending units (+1 each for a queue entry, a finalizer)
+ *   I1  count(o) = local(word0) + count(word1) = owned + slot + pending units (+1 each for a queue entry, a finalizer); of a
+ *       shared object: share.h
  *   I2  owner != 0  <=>  local >= 1  <=>  not MERGED, but for the instants inside a merge (owner 0, not yet MERGED) and inside
  *       a renewal (owner set, still MERGED; handoff.c). Owner TRANSIT: local 1, the only unit
  *   I3  not MERGED and count(word1) < 0  =>  QUEUED
