@@ -14,6 +14,8 @@ wn_memory_free(struct wane_header *h, const struct wn_type *t)
 {
     WN_STEP("death:free");
     free((char *)h - t->prefix);
+    if (WN_MUTANT(sever_after_free))
+        wn_weak_bury(wn_weak_sever(h));
 }
 
 void
@@ -30,7 +32,7 @@ free_dead(struct wn_record *r, struct wane_header *h, uint64_t w)
 {
     /* acquire: set before the collector's first slot read; the RMW that made w comes before this look. */
     wn_mutator_fence();
-    if ((w & WN_WEAK) || (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
+    if (((w & WN_WEAK) && !WN_MUTANT(weak_freed_at_once)) || (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
         wn_bury_later(r, h);
     else
         wn_memory_free(h, wn_type_of(h));
@@ -137,11 +139,13 @@ bury(struct wn_record *r, struct wane_header *h)
 {
     const struct wn_type *t = wn_type_of(h);
     uint64_t              w = load_acquire(&h->word1);
+    void                 *weak = NULL;
 
     WN_STEP("death:begin");
-    if (w & WN_WEAK)
-        wn_weak_sever(h);
+    if ((w & WN_WEAK) && !WN_MUTANT(sever_after_free))
+        weak = wn_weak_sever(h);
     wn_dispose(h, t);
+    wn_weak_bury(weak); /* callbacks: what h held open is closed */
     wn_drop_slots(h, t, drop_slot);
     wn_count_death(r, t, h);
     if (!(w & WN_MERGED)) { /* died plainly: nobody else knew it */

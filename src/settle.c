@@ -6,8 +6,8 @@
  *               (a failure aborts); all finalizers run; then the component is an ordinary candidate again. So no weak reference
  *               becomes NULL, and nothing is destroyed, before every finalizer of the component has run.
  *   decide      members with weak references are condemned, then one CAS commits (decide.h); an upgrade that wins aborts
- *   destroy     every member is dead for everybody, weak references severed; every member disposed; every member's slots
- *               emptied: units to members just vanish, units to others are given back as usual (and may make candidates);
+ *   destroy     every member is dead for everybody, weak references severed; every member disposed; callbacks of all weak
+ *               references; every member's slots emptied: units to members just vanish, units to others are given back as usual (and may make candidates);
  *               then the memory, after a grace period
  *
  * Members stay CLAIMED until the end. Nobody else can reach them, so disposing and dropping are plain work in short sections;
@@ -138,10 +138,12 @@ decide(const struct component *k)
     WN_STEP("decide:committed");
     if (!committed)
         wn_decide_abort();
+    if (!committed && WN_MUTANT(next_before_turn))
+        return false; /* giving the members back clears it */
     /* Every CONDEMNED is turned before the next decision opens. */
     for (uint32_t i = 0; i < k->n; i++)
         if (has_weak(at(k, i)))
-            wn_flags_change(at(k, i)->h, WN_CONDEMNED, committed ? WN_DEAD : 0);
+            wn_decide_turn(at(k, i)->h, committed);
     return committed;
 }
 
@@ -159,7 +161,7 @@ doom(const struct component *k, struct wn_member *m)
                             WN_VERSION_ONE))
         ;
     if (has_weak(m))
-        wn_weak_sever(m->h);
+        (void)wn_weak_sever(m->h);
 }
 
 static void
@@ -167,6 +169,15 @@ dispose(const struct component *k, struct wn_member *m)
 {
     (void)k;
     wn_dispose(m->h, wn_type_of(m->h));
+}
+
+/* After every dispose of the component, before any of its slots is emptied. */
+static void
+notify(const struct component *k, struct wn_member *m)
+{
+    (void)k;
+    if (has_weak(m))
+        wn_weak_bury(wn_weak_sever(m->h));
 }
 
 /* Is h a member of the component under destruction? (An address of an earlier one may have been re-used.) */
@@ -242,6 +253,7 @@ destroy(const struct component *k)
     WN_STEP("destroy:begin");
     for_all(k, doom);
     for_all(k, dispose);
+    for_all(k, notify);
     WN_STEP("destroy:disposed");
     for_all(k, drop);
     forget_displaced(k->c, r);
