@@ -78,6 +78,7 @@ wn_decide_turn(struct wane_header *h, bool committed)
 {
     uint64_t w = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
 
+    WN_STEP("decide:before-turn");
     while (!cas_acq_rel(&h->word1, &w, ((w & ~WN_CONDEMNED) | (committed ? WN_DEAD : 0)) + bump())) /* acq_rel E14 */
         ;
 }
