@@ -209,17 +209,31 @@ drop(const struct component *k, struct wn_member *m)
     wn_drop_slots(m->h, wn_type_of(m->h), drop_outside);
 }
 
-/* Units of members that a dispose displaced wait in this record's unsealed chunks: they are nobody's either. */
-static void
-forget_displaced(struct wn_collection *c, struct wn_record *r)
+/* Where in this record's log the next entry goes. No chunk: in one that is still to be made. */
+struct place {
+    struct wn_chunk *chunk;
+    uint32_t         entry;
+};
+
+static struct place
+end_of_log(const struct wn_log *log)
 {
-    for (struct wn_chunk *chunk = r->deferred.unsealed; chunk; chunk = (struct wn_chunk *)chunk->link.next)
-        for (uint32_t i = chunk->next; i < chunk->count; i++) {
-            if (chunk->entry[i] == WN_ENTRY_CALL) {
+    if (!log->unsealed) /* what is sealed takes no entry any more */
+        return (struct place){NULL, 0};
+    return (struct place){log->open, log->open->count};
+}
+
+/* Units of members that callbacks displaced wait in this record's log, unsealed, from `start` on: they are nobody's either. */
+static void
+forget_displaced(struct wn_collection *c, struct wn_record *r, struct place start)
+{
+    struct wn_chunk *chunk = start.chunk ? start.chunk : r->deferred.unsealed;
+
+    for (uint32_t i = start.entry; chunk; chunk = (struct wn_chunk *)chunk->link.next, i = 0)
+        for (; i < chunk->count; i++) {
+            if (chunk->entry[i] == WN_ENTRY_CALL)
                 i += 2;
-                continue;
-            }
-            if (is_fellow(c, (struct wane_header *)chunk->entry[i]))
+            else if (is_fellow(c, (struct wane_header *)chunk->entry[i]))
                 chunk->entry[i] = 0;
         }
 }
@@ -244,10 +258,12 @@ static void
 destroy(const struct component *k)
 {
     struct wn_record *r;
+    struct place      start;
 
     wane_enter();
     r = wn_standing();
     r->hold_seals = true;
+    start = end_of_log(&r->deferred);
     wane_leave();
     k->c->destroying = at(k, 0)->component;
     WN_STEP("destroy:begin");
@@ -256,7 +272,7 @@ destroy(const struct component *k)
     for_all(k, notify);
     WN_STEP("destroy:disposed");
     for_all(k, drop);
-    forget_displaced(k->c, r);
+    forget_displaced(k->c, r, start);
     for_all(k, finish);
     r->hold_seals = false;
     k->c->result.freed += k->n;
