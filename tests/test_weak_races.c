@@ -444,7 +444,7 @@ storm_register(void *w, atomic_long *mine, bool cancel)
         atomic_fetch_add(&storm_cancelled, 1);
         return;
     }
-    EXPECT(wait_count(mine, 1)); /* the target dies soon: the killers never rest */
+    EXPECT(wait_count(mine, 1));
 }
 
 static void *
@@ -472,6 +472,8 @@ storm_next_target(long i)
     if (i % 4 == 0)
         sched_yield();
     wane_release(o);
+    if (i % 64 == 0)
+        (void)wane_collect(WANE_ALL, NULL); /* the rings, which threads wait for */
 }
 
 static bool
