@@ -32,7 +32,8 @@ free_dead(struct wn_record *r, struct wane_header *h, uint64_t w)
 {
     /* acquire: set before the collector's first slot read; the RMW that made w comes before this look. */
     wn_mutator_fence();
-    if (((w & WN_WEAK) && !WN_MUTANT(weak_freed_at_once)) || (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
+    if (((w & WN_WEAK) && !WN_MUTANT(weak_freed_at_once)) ||
+        (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
         wn_bury_later(r, h);
     else
         wn_memory_free(h, wn_type_of(h));

@@ -30,7 +30,8 @@ first(struct wn_notes *notes)
 static void
 fill(struct note *n, wn_notify_fn fn, void *arg)
 {
-    /* release E17: a cancel that reads one of these finds the state FILLING or later, so its CAS from an older one fails. */
+    /* release E17: a cancel that reads one of these finds the state FILLING or later: its CAS from an older one
+     * fails. */
     store_release(&n->fn, (uint64_t)(uintptr_t)fn);
     store_release(&n->arg, (uint64_t)(uintptr_t)arg);
 }
@@ -95,7 +96,8 @@ wn_notes_add(struct wn_notes *notes, wn_notify_fn fn, void *arg)
         return add_new(notes, fn, arg);
     fill(n, fn, arg);
     WN_STEP("notify:filled");
-    s = (load_relaxed(&n->state) & ~STATE) | FILLING; /* relaxed: only the run can have changed it, and nothing but STATE */
+    /* relaxed: only the run can have changed it, and nothing but STATE. */
+    s = (load_relaxed(&n->state) & ~STATE) | FILLING;
     return cas_acq_rel(&n->state, &s, (s & ~STATE) | WAITING) ? 0 : -ESRCH; /* release E17 */
 }
 

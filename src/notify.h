@@ -2,8 +2,8 @@
  *
  * notify.h - callbacks that wait for a death: a list that only grows until it is closed
  *
- * A note is pushed once and stays in its list until the list's owner dies, so a walk needs no memory reclamation. One word
- * says what it is, and every change of that word is one atomic step:
+ * A note is pushed once and stays in its list until the list's owner dies, so a walk needs no memory reclamation. One
+ * word says what it is, and every change of that word is one atomic step:
  *
  *   serial << 2 | FREE     cancelled; may be filled again
  *                 FILLING  its registrant is writing fn and arg
@@ -15,12 +15,12 @@
  *   run (at the death)  CLOSED into the head: no push succeeds any more; then each note -> OVER: runs if it was WAITING
  *
  *   register                              run
- *   CAS head (not CLOSED)                 head |= CLOSED            either the push is in the list that is walked, or refused
- *   CAS FILLING -> WAITING                state |= OVER             either it is found WAITING, or the registrant is refused
+ *   CAS head (not CLOSED)                 head |= CLOSED          the push is in the list that is walked, or refused
+ *   CAS FILLING -> WAITING                state |= OVER           it is found WAITING, or the registrant is refused
  *
- * So a registration that succeeded runs or is cancelled, never both, never neither. Running needs no memory. The serial makes
- * a late cancel of an earlier filling fail. A thread stopped for ever while it fills a note leaves one that never runs; its
- * registration has not returned.
+ * So a registration that succeeded runs or is cancelled, never both, never neither. Running needs no memory. The serial
+ * makes a late cancel of an earlier filling fail. A thread stopped for ever while it fills a note leaves one that never
+ * runs; its registration has not returned.
  */
 #ifndef WN_NOTIFY_H
 #define WN_NOTIFY_H

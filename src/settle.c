@@ -7,8 +7,8 @@
  *               becomes NULL, and nothing is destroyed, before every finalizer of the component has run.
  *   decide      members with weak references are condemned, then one CAS commits (decide.h); an upgrade that wins aborts
  *   destroy     every member is dead for everybody, weak references severed; every member disposed; callbacks of all weak
- *               references; every member's slots emptied: units to members just vanish, units to others are given back as usual (and may make candidates);
- *               then the memory, after a grace period
+ *               references; every member's slots emptied: units to members just vanish, units to others are given back
+ *               as usual (and may make candidates); then the memory, after a grace period
  *
  * Members stay CLAIMED until the end. Nobody else can reach them, so disposing and dropping are plain work in short sections;
  * deferred frees that callbacks ask for are sealed only after the last slot was dropped (hold_seals), because a trace callback
@@ -223,7 +223,7 @@ end_of_log(const struct wn_log *log)
     return (struct place){log->open, log->open->count};
 }
 
-/* Units of members that callbacks displaced wait in this record's log, unsealed, from `start` on: they are nobody's either. */
+/* Units of members that callbacks displaced wait in this record's log, unsealed, from `start` on: nobody's either. */
 static void
 forget_displaced(struct wn_collection *c, struct wn_record *r, struct place start)
 {

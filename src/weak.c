@@ -126,7 +126,8 @@ get(struct weak *w)
     if (!h)
         return NULL;
     WN_STEP("weak:target");
-    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section. */
+    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section.
+     * */
     if (wn_owner(load_acquire(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) &&
         !wn_is_gone(load_acquire(&h->word1)))
         return wane_retain(wn_payload(h)); /* biased to me: it lives, and nobody reviews it */

@@ -38,7 +38,7 @@ teardown(void **state)
     return wane_shutdown();
 }
 
-/* ---- Upgrades against counted deaths ------------------------------------------------------------------------------- */
+/* ---- Upgrades against counted deaths ----------------------------------------------------------------------------- */
 
 /* The upgrade has the target's address, in its section; the target dies: its memory stays for that section. */
 static void
@@ -89,7 +89,7 @@ race_table_forgets_before_the_memory_goes(void **state)
     wane_release(weak);
 }
 
-/* ---- Callbacks against death ----------------------------------------------------------------------------------------- */
+/* ---- Callbacks against death ------------------------------------------------------------------------------------- */
 
 static void
 called(void *weak, void *counter)

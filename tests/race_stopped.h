@@ -12,6 +12,7 @@ struct stopped {
     struct gate  go;
     const char  *point;
     void        *weak, *got;
+    int          returned; /* atomic */
 };
 
 static inline void
@@ -29,9 +30,10 @@ upgrade_and_stop(void *arg)
 
     on_step(m->point, stop, m);
     m->got = wane_weak_get(m->weak);
+    __atomic_store_n(&m->returned, 1, __ATOMIC_RELEASE);
 }
 
-/* m begins to upgrade `weak` and is at `point` when this returns. */
+/* m begins to upgrade `weak`. When this returns it is at `point`, or (a mutant's doing) through without passing it. */
 static inline void
 begin_upgrade(struct stopped *m, void *weak, const char *point)
 {
@@ -39,8 +41,9 @@ begin_upgrade(struct stopped *m, void *weak, const char *point)
 
     m->weak = weak;
     m->point = point;
+    m->returned = 0;
     act_begin(&m->actor, upgrade_and_stop, m);
-    while (steps_seen(point) == before)
+    while (steps_seen(point) == before && !__atomic_load_n(&m->returned, __ATOMIC_ACQUIRE))
         ;
 }
 

@@ -2,7 +2,8 @@
  *
  * race_weak.c - weak references against the decision about their targets' component, at exact points
  *
- * Where a schedule needs two decisions that overlap one upgrade, the test plays the collector itself and calls decide.h.
+ * Where a schedule needs two decisions that overlap one upgrade, the test plays the collector itself and calls
+ * decide.h.
  */
 #include "race_stopped.h"
 
@@ -101,7 +102,7 @@ is_condemned(const struct node *n)
     return load_relaxed(&WANE_HEADER(n)->word1) & WN_CONDEMNED;
 }
 
-/* ---- RACE-17: an upgrade at each point of the decision ------------------------------------------------------------ */
+/* ---- RACE-17: an upgrade at each point of the decision ----------------------------------------------------------- */
 
 static void
 act_upgrade_a(void *unused)
@@ -186,7 +187,7 @@ race_17_upgrade_after_the_abort(void **state)
     race_17_upgrade_in_the_roll_back("decide:before-turn");
 }
 
-/* ---- RACE-19: two weak references into one component --------------------------------------------------------------- */
+/* ---- RACE-19: two weak references into one component ------------------------------------------------------------- */
 
 static void
 act_upgrade_both(void *unused)
@@ -254,8 +255,8 @@ upgrade_b_and_finish_a(void *unused)
     go_on(&world.m1);
 }
 
-/* One has aborted the decision and stops before its CAS. The collector gives up, the other one upgrades; then it goes on:
- * the word was turned meanwhile, and it looks again. */
+/* One has aborted the decision and stops before its CAS. The collector gives up, the other one upgrades; then it goes
+ * on: the word was turned meanwhile, and it looks again. */
 static void
 race_19_one_stops_after_its_abort(void **state)
 {
@@ -290,7 +291,7 @@ race_upgrader_stops_and_others_go_on(void **state)
     expect_ring_goes_with(world.a);
 }
 
-/* ---- Two decisions, one upgrade ------------------------------------------------------------------------------------ */
+/* ---- Two decisions, one upgrade ---------------------------------------------------------------------------------- */
 
 /* The test holds one unit of each, and plays the collector. The other threads upgrade through word1. */
 static void
@@ -314,8 +315,8 @@ drop_pair(void)
     expect_ring_goes_with(world.a);
 }
 
-/* An upgrade judges a by the first decision; it is aborted; the second one, about b, is committed when the upgrade reads the
- * decision word. a was alive all the time. */
+/* An upgrade judges a by the first decision; it is aborted; the second one, about b, is committed when the upgrade
+ * reads the decision word. a was alive all the time. */
 static void
 race_committed_is_about_another(void **state)
 {

@@ -36,7 +36,8 @@ count_death(void *weak, void *arg)
 
 /* ---- One thread -------------------------------------------------------------------------------------------------- */
 
-/* Several callbacks of one weak reference, and one of another: each runs once, after dispose, and upgrades give NULL. */
+/* Several callbacks of one weak reference, and one of another: each runs once, after dispose, and upgrades give NULL.
+ * */
 static void
 notify_each_runs_once_after_dispose(void **state)
 {
@@ -178,7 +179,8 @@ static struct wane_type order_type = {.name = "ordered",
                                       .dispose = order_dispose,
                                       .finalize = node_finalize};
 
-/* A cache finds objects by weak references; finalizer, NULL, dispose, callback: the same order for both ways of dying. */
+/* A cache finds objects by weak references; finalizer, NULL, dispose, callback: the same order for both ways of
+ * dying. */
 static void
 weak_10_order_of_a_death(void **state)
 {
@@ -264,7 +266,7 @@ notify_waits_for_the_real_death(void **state)
     wane_release(w);
 }
 
-/* ---- What a callback may do --------------------------------------------------------------------------------------- */
+/* ---- What a callback may do -------------------------------------------------------------------------------------- */
 
 static struct {
     struct node *alive, *last;      /* a live object; the last unit of another one */
@@ -294,8 +296,8 @@ be_busy(void *weak, void *arg)
     atomic_fetch_add(&busy.calls, 1);
 }
 
-/* Inside a callback: upgrades of others succeed, of the target and its fellows do not; objects come, go and die; callbacks
- * are registered and cancelled. For a counted death, and for a ring's. */
+/* Inside a callback: upgrades of others succeed, of the target and its fellows do not; objects come, go and die;
+ * callbacks are registered and cancelled. For a counted death, and for a ring's. */
 static void
 weak_16_busy_callback(void **state)
 {
@@ -376,7 +378,7 @@ notify_cancelled_by_a_callback(void **state)
     assert_int_equal(atomic_load(&rivals.cancelled), 1);
 }
 
-/* ---- Who calls ---------------------------------------------------------------------------------------------------- */
+/* ---- Who calls --------------------------------------------------------------------------------------------------- */
 
 static pthread_t    caller;
 static atomic_long  caller_known;
@@ -435,7 +437,7 @@ notify_along_a_long_chain(void **state)
     run_on_small_stack(drop_many, (void *)(intptr_t)SCALED(100000));
 }
 
-/* ---- Whole processes ---------------------------------------------------------------------------------------------- */
+/* ---- Whole processes --------------------------------------------------------------------------------------------- */
 
 static atomic_long child_calls;
 

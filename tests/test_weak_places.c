@@ -112,7 +112,8 @@ weak_in_containers(void **state)
     wane_release(map);
 }
 
-/* The weak reference in a slot of its own target, or in a neighbour that only the target holds: counting frees it all. */
+/* The weak reference in a slot of its own target, or in a neighbour that only the target holds: counting frees it
+ * all. */
 static void
 weak_15_in_its_own_target(void **state)
 {
@@ -181,7 +182,7 @@ weak_15_in_another_threads_log(void **state)
     }
 }
 
-/* ---- A reference that no trace shows ------------------------------------------------------------------------------- */
+/* ---- A reference that no trace shows ----------------------------------------------------------------------------- */
 
 struct secretive {
     struct node n;
@@ -194,7 +195,8 @@ static struct wane_type secretive_type = {.name = "secretive",
                                           .dispose = node_dispose};
 
 /* A dead ring holds an object by a slot that its type does not tell. It is kept with its weak reference, which goes on
- * working: it does not die, so nobody is told that it did. The ring's own weak references go to NULL before callbacks. */
+ * working: it does not die, so nobody is told that it did. The ring's own weak references go to NULL before
+ * callbacks. */
 static void
 weak_09_behind_a_missing_trace(void **state)
 {
@@ -222,12 +224,12 @@ weak_09_behind_a_missing_trace(void **state)
     wane_release(w_kept);
 }
 
-/* ---- A map whose value holds its key -------------------------------------------------------------------------------- */
+/* ---- A map whose value holds its key ----------------------------------------------------------------------------- */
 
 #define PAIRS SCALED(5000)
 
-/* A map from weak references to properties, the way programs build it: under a name made of the weak reference, an entry
- * that holds the weak reference (a) and the property (b). The property holds the object again. */
+/* A map from weak references to properties, the way programs build it: under a name made of the weak reference, an
+ * entry that holds the weak reference (a) and the property (b). The property holds the object again. */
 static void
 add_property(struct wane_map *map, struct node *object)
 {
@@ -242,8 +244,8 @@ add_property(struct wane_map *map, struct node *object)
     assert_int_equal(wane_map_put(map, name, entry), 0);
 }
 
-/* The value of an entry holds its key: there is no ephemeron, so the key lives as long as the map. Nothing overflows, the
- * collector does not take them for garbage, and when the map is garbage all of them are, too. */
+/* The value of an entry holds its key: there is no ephemeron, so the key lives as long as the map. Nothing overflows,
+ * the collector does not take them for garbage, and when the map is garbage all of them are, too. */
 static void
 weak_14_value_holds_its_key(void **state)
 {

@@ -8,7 +8,7 @@
 
 static wane_slot root;
 
-/* ---- Eight threads upgrade ---------------------------------------------------------------------------------------- */
+/* ---- Eight threads upgrade --------------------------------------------------------------------------------------- */
 
 #define CROWD 8
 
@@ -181,7 +181,7 @@ race_18_eight_upgrade_against_collection(void **state)
     assert_int_equal(atomic_load(&disposed), 3 * rounds);
 }
 
-/* ---- The first weak reference against the last release ------------------------------------------------------------- */
+/* ---- The first weak reference against the last release ----------------------------------------------------------- */
 
 static struct {
     struct node *object;
@@ -224,8 +224,8 @@ first_settle(void)
     return first.released_first >= 200 && first.rounds - first.released_first >= 200;
 }
 
-/* One thread gives its unit up, another one makes the first weak reference and then gives up its own: whoever is last sees
- * the weak reference, and severs it. */
+/* One thread gives its unit up, another one makes the first weak reference and then gives up its own: whoever is last
+ * sees the weak reference, and severs it. */
 static void
 weak_06_first_weak_against_release(void **state)
 {
@@ -305,7 +305,7 @@ count_death(void *weak, void *arg)
     atomic_fetch_add((atomic_long *)arg, 1);
 }
 
-/* ---- Callbacks ---------------------------------------------------------------------------------------------------- */
+/* ---- Callbacks --------------------------------------------------------------------------------------------------- */
 
 static struct {
     struct node *object;
@@ -411,8 +411,8 @@ notify_cancelled_against_the_death(void **state)
     assert_true(duel_run(&d));
 }
 
-/* Threads register and cancel on targets that die all the time, by counts and in rings. Of each registration exactly one
- * thing becomes: refused, cancelled, or run once. */
+/* Threads register and cancel on targets that die all the time, by counts and in rings. Of each registration exactly
+ * one thing becomes: refused, cancelled, or run once. */
 #define STORM_THREADS 4
 
 static atomic_long storm_accepted, storm_refused, storm_cancelled, storm_ran;

@@ -322,23 +322,23 @@ void *wane_weak_get(void *weak) WANE_MUST_USE;
  * wane_weak_notify - have fn(weak, arg) called once, when the target dies
  *
  * @weak     from wane_weak; any number of callbacks, in no promised order
- * @fn       called after the target's dispose (in a cycle: after every dispose), so what it held open is closed; upgrades
- *           give NULL by then, for ever. Finalizers that resurrect the target call nothing
+ * @fn       called after the target's dispose (in a cycle: after every dispose), so what it held open is closed;
+ *           upgrades give NULL by then, for ever. Finalizers that resurrect the target call nothing
  * Returns   0: it will run, unless it is cancelled first. -ESRCH: the target is dead, fn is never called
  * Counts    none: arg is the caller's matter. The target holds its weak reference until the callbacks ran
  * Errors    -ENOMEM (nothing was registered); -EINVAL (fn is NULL). The death itself needs no memory
  * Threads   any. fn runs on the thread that buries the target: one inside a release or a leave, or one of the library's
- *           own; inside a section, no lock held. It may make, retain, release, store, upgrade, register and cancel; it must
- *           not block, and must not need a lock that is held around a release or a leave
+ *           own; inside a section, no lock held. It may make, retain, release, store, upgrade, register and cancel; it
+ *           must not block, and must not need a lock that is held around a release or a leave
  * Progress  lock-free after malloc; linear in the weak reference's callbacks when some were cancelled
  *
- * A target that never dies (leaked, immortal, alive at wane_shutdown) calls nothing. In the child of a fork the callbacks
- * of targets that other threads were just burying do not run.
+ * A target that never dies (leaked, immortal, alive at wane_shutdown) calls nothing. In the child of a fork the
+ * callbacks of targets that other threads were just burying do not run.
  *
  * wane_weak_unnotify - cancel one registration of the same fn and arg
  *
- * Returns   true: it was removed and never runs; arg is the caller's again. false: it has begun to run (here or on another
- *           thread; it may still be running), or was not registered
+ * Returns   true: it was removed and never runs; arg is the caller's again. false: it has begun to run (here or on
+ *           another thread; it may still be running), or was not registered
  * Threads   any, inside callbacks too
  * Progress  lock-free; linear in the weak reference's callbacks
  */

@@ -2,13 +2,13 @@
  *
  * decide.pml - the decision whether a component with weak references dies (src/decide.h; docs/design.md, "Decide")
  *
- * Two members, each with a weak reference. A collector takes DECISIONS decisions in a row, each about some members that are
- * still alive. Two upgraders upgrade a member a few times (UPGRADES, UPGRADES_OF_OTHER) and give the unit back.
+ * Two members, each with a weak reference. A collector takes DECISIONS decisions in a row, each about some members that
+ * are still alive. Two upgraders upgrade a member a few times (UPGRADES, UPGRADES_OF_OTHER) and give the unit back.
  * word[].count counts the units of upgraders only: 0 is what the review has seen, the ring's own units.
  *
  * Properties (assertions)
  *   alive      an upgrade succeeds only on a member that is not gone, and what is held does not go
- *   final      NULL only for a member that is gone; gone is set by the commit, for all of its members in one step, for ever
+ *   final      NULL only for a member that is gone; the commit sets gone, for all its members in one step, for ever
  *   lock-free  an upgrade starts over only if somebody else has changed something since it began this try
  *   no wait    every process reaches its end (no invalid end state)
  *
@@ -24,8 +24,8 @@
  *
  * Sequentially consistent. Not modelled: the wrap of versions, memory of the dead (a grace period after DEAD holds it).
  *
- * VARIANTS: COMMITTED_BELIEVED CONDEMN_FIRST KEEP_VERSION NEXT_BEFORE_TURN COMMIT_BY_STORE IGNORE_UNDECIDED WAIT_UNDECIDED
- * VARIANTS: EACH_ALONE
+ * VARIANTS: COMMITTED_BELIEVED CONDEMN_FIRST KEEP_VERSION NEXT_BEFORE_TURN
+ * VARIANTS: COMMIT_BY_STORE IGNORE_UNDECIDED WAIT_UNDECIDED EACH_ALONE
  * LIMITS: -m10000
  * ENDS: checked
  */
@@ -61,9 +61,10 @@ bit moved[2];       /* ghost: somebody else has changed something since upgrader
 #define FLAGS_BUMP 1
 #endif
 
-/* ---- Words: every one of these is one atomic step ----------------------------------------------------------------- */
+/* ---- Words: every one of these is one atomic step ---------------------------------------------------------------- */
 
-#define IS(w, seen) (w.count == seen.count && w.condemned == seen.condemned && w.dead == seen.dead && w.version == seen.version)
+#define SAME_FLAGS(w, seen) (w.condemned == seen.condemned && w.dead == seen.dead)
+#define IS(w, seen)         (w.count == seen.count && w.version == seen.version && SAME_FLAGS(w, seen))
 
 inline load(seen, o)
 {
@@ -90,7 +91,7 @@ inline flags(o, is_condemned, is_dead)
     moved[1] = 1
 }
 
-/* ---- Upgraders ---------------------------------------------------------------------------------------------------- */
+/* ---- Upgraders --------------------------------------------------------------------------------------------------- */
 
 proctype upgrader(byte me; byte upgrades)
 {
@@ -157,7 +158,7 @@ end:
     skip
 }
 
-/* ---- The collector ------------------------------------------------------------------------------------------------- */
+/* ---- The collector ----------------------------------------------------------------------------------------------- */
 
 #define IN(o) ((component >> (o)) & 1)
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# run.sh [MODEL.pml ...] - check the models beside this script with SPIN (or those that are named), and print a table
+# run.sh [MODEL.pml ...] - check the models beside this script with SPIN (or those named), and print a table
 #
-# The right protocol must pass, in its whole state space. Each broken variant must fail. The head comment of a model says
+# The right protocol must pass, in its whole state space. Each broken variant must fail. A model's head comment says
 #   VARIANTS: NAME ...       broken variants, each selected by -DNAME (several such lines are one list)
 #   LIMITS: -mDEPTH -D...    optional: the search depth; options for compiling the verifier
 #   ENDS: checked            optional: a process that does not reach its end is an error, too
