@@ -12,7 +12,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 command -v spin >/dev/null && command -v gcc >/dev/null || { echo "needs spin and gcc"; exit 77; }
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-wrong=0
+start=$PWD wrong=0
 
 # key FILE KEY: what the head comment says under the key
 key() { sed -n "1,/\*\//s/^ \* $2: *//p" "$1" | tr '\n' ' '; }
@@ -46,6 +46,7 @@ check() {
 
 [ $# -gt 0 ] || set -- "$here"/*.pml
 for file; do
+    cd "$start" || exit 1
     file=$(cd "$(dirname "$file")" && pwd)/$(basename "$file")
     for variant in "" $(key "$file" VARIANTS); do
         check "$file" "$variant"
