@@ -14,6 +14,8 @@ wn_memory_free(struct wane_header *h, const struct wn_type *t)
 {
     WN_STEP("death:free");
     free((char *)h - t->prefix);
+    if (WN_MUTANT(sever_after_free))
+        wn_weak_bury(wn_weak_sever(h));
 }
 
 void
@@ -30,7 +32,8 @@ free_dead(struct wn_record *r, struct wane_header *h, uint64_t w)
 {
     /* acquire: set before the collector's first slot read; the RMW that made w comes before this look. */
     wn_mutator_fence();
-    if ((w & WN_WEAK) || (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
+    if (((w & WN_WEAK) && !WN_MUTANT(weak_freed_at_once)) ||
+        (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
         wn_bury_later(r, h);
     else
         wn_memory_free(h, wn_type_of(h));
@@ -183,13 +186,15 @@ begin(struct wn_record *r)
 {
     struct wane_header   *h = r->dying;
     const struct wn_type *t = wn_type_of(h);
+    void                 *weak = NULL;
 
     r->dying = wn_link(h);
     compiler_barrier(); /* before the work: whoever is stopped here leaks one object, frees none twice */
     WN_STEP("death:begin");
-    if (load_acquire(&h->word1) & WN_WEAK)
-        wn_weak_sever(h);
+    if ((load_acquire(&h->word1) & WN_WEAK) && !WN_MUTANT(sever_after_free))
+        weak = wn_weak_sever(h);
     wn_dispose(h, t);
+    wn_weak_bury(weak); /* callbacks: what h held open is closed */
     r->partial_done = 0;
     compiler_barrier();
     r->partial = h;

@@ -353,7 +353,8 @@ int wane_free_deferred(void *pointer, void (*fn)(void *));
  * wane_weak - the weak reference of an object: itself an object, one per target, storable in slots
  *
  * @object   owned or borrowed
- * Returns   owned weak reference; NULL with ENOMEM, or ESRCH: the object is dying (inside its dispose)
+ * Returns   owned weak reference; NULL with ENOMEM, or ESRCH: the object is dying (inside its dispose). Two weak
+ *           references are to the same object exactly if they are the same pointer
  * Threads   any
  *
  * wane_weak_get - upgrade
@@ -365,6 +366,33 @@ int wane_free_deferred(void *pointer, void (*fn)(void *));
  */
 void *wane_weak(void *object) WANE_MUST_USE;
 void *wane_weak_get(void *weak) WANE_MUST_USE;
+
+/**
+ * wane_weak_notify - have fn(weak, arg) called once, when the target dies
+ *
+ * @weak     from wane_weak; any number of callbacks, in no promised order
+ * @fn       called after the target's dispose (in a cycle: after every dispose), so what it held open is closed;
+ *           upgrades give NULL by then, for ever. Finalizers that resurrect the target call nothing
+ * Returns   0: it will run, unless it is cancelled first. -ESRCH: the target is dead, fn is never called
+ * Counts    none: arg is the caller's matter. The target holds its weak reference until the callbacks ran
+ * Errors    -ENOMEM (nothing was registered); -EINVAL (fn is NULL). The death itself needs no memory
+ * Threads   any. fn runs on the thread that buries the target: one inside a release or a leave, or one of the library's
+ *           own; inside a section, no lock held. It may make, retain, release, store, upgrade, register and cancel; it
+ *           must not block, and must not need a lock that is held around a release or a leave
+ * Progress  lock-free after malloc; linear in the weak reference's callbacks when some were cancelled
+ *
+ * A target that never dies (leaked, immortal, alive at wane_shutdown) calls nothing. In the child of a fork the
+ * callbacks of targets that other threads were just burying do not run.
+ *
+ * wane_weak_unnotify - cancel one registration of the same fn and arg
+ *
+ * Returns   true: it was removed and never runs; arg is the caller's again. false: it has begun to run (here or on
+ *           another thread; it may still be running), or was not registered
+ * Threads   any, inside callbacks too
+ * Progress  lock-free; linear in the weak reference's callbacks
+ */
+int  wane_weak_notify(void *weak, void (*fn)(void *weak, void *arg), void *arg) WANE_MUST_USE;
+bool wane_weak_unnotify(void *weak, void (*fn)(void *weak, void *arg), void *arg);
 
 /* ---- Collection ----------------------------------------------------------------------------------------------- */
 
