@@ -38,6 +38,7 @@ enum wn_mutant {
     WN_MUT_dispose_twice,
     WN_MUT_free_ignores_collecting, /* deaths during suspect free at once */
     WN_MUT_death_looks_once,        /* a plain death does not look at word1 again */
+    WN_MUT_merge_publishes_first,   /* the owner's last release gives word0 up after MERGED is seen */
 };
 #ifndef WN_MUTANT_ID
 #define WN_MUTANT_ID WN_MUT_none
