@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * race_bias.c - owners that end, change or merge while a stranger is about to queue, upgrade or release
+ * race_bias.c - owners that end, change or merge while a stranger is about to queue; threads that change records
  */
 #include "race_common.h"
 
@@ -10,17 +10,10 @@
 static struct {
     struct actor m1, m2, m3;
     struct node *a, *b;
-    void        *weak, *got;
     int          ended, late_rounds;
     uint64_t     word0, word1;
     uint32_t     home, stood_on;
 } w;
-
-/* Leaves carry no candidate marks: their memory goes with their last unit. */
-struct leaf {
-    uint64_t pad[2];
-};
-WANE_LEAF_TYPE(leaf);
 
 static int
 setup(void **state)
@@ -79,176 +72,12 @@ release_a(void *unused)
 }
 
 static void
-retain_a(void *unused)
-{
-    (void)unused;
-    wane_retain(w.a);
-}
-
-static void
 enter_and_leave(void *unused)
 {
     (void)unused;
     wane_enter();
     w.stood_on = wn_standing()->id;
     wane_leave();
-}
-
-/* ---- The owner's merge ---------------------------------------------------------------------------------------- */
-
-static void
-make_leaf(void *unused)
-{
-    (void)unused;
-    w.a = wane_new(&leaf_type);
-}
-
-/* M2's is the last unit: the memory goes back, and comes again as M2's own object. */
-static void
-release_and_use_the_memory_again(void *unused)
-{
-    (void)unused;
-    wane_release(w.a);
-    w.b = wane_new(&leaf_type);
-    w.word0 = word0_of(w.b);
-}
-
-static void
-after_the_merge_is_seen(void *word0)
-{
-    *(uint64_t *)word0 = word0_of(w.a);
-    act(&w.m2, release_and_use_the_memory_again, NULL);
-}
-
-static void
-release_seen_by_m2(void *word0)
-{
-    on_step("merge:published", after_the_merge_is_seen, word0);
-    wane_release(w.a);
-}
-
-/* BIAS-01: word0 is given up before MERGED is seen. The other order writes into memory that a stranger has freed. */
-static void
-bias_01_nothing_is_written_after_the_merge(void **state)
-{
-    uint64_t word0 = ~UINT64_C(0);
-
-    (void)state;
-    act(&w.m1, make_leaf, NULL);
-    act(&w.m2, retain_a, NULL);
-    act(&w.m1, release_seen_by_m2, &word0);
-    assert_int_equal(wn_owner(word0), 0);
-    assert_int_equal(wn_local(word0), 0);
-    assert_int_equal(word0_of(w.b), w.word0); /* where it was the same memory */
-    wane_release(w.b);
-}
-
-static void
-upgrade(void *unused)
-{
-    (void)unused;
-    w.got = wane_weak_get(w.weak);
-}
-
-static void
-m2_upgrades(void *unused)
-{
-    (void)unused;
-    act(&w.m2, upgrade, NULL);
-}
-
-static void
-make_with_weak(void *unused)
-{
-    make_with_units(UNITS(1));
-    w.weak = wane_weak(w.a);
-    (void)unused;
-}
-
-static void
-release_with_upgrade_at(void *step)
-{
-    on_step(step, m2_upgrades, NULL);
-    wane_release(w.a);
-}
-
-/* BIAS-11: an upgrade inside the owner's merge to zero, before the merge is published: the object lives on. */
-static void
-bias_11_upgrade_inside_the_merge(void **state)
-{
-    (void)state;
-    act(&w.m1, make_with_weak, NULL);
-    act(&w.m1, release_with_upgrade_at, (void *)"merge:word0-cleared");
-    assert_ptr_equal(w.got, w.a);
-    assert_int_equal(ended(&w.ended), 0);
-    assert_true(w.a->canary == CANARY);
-    assert_true(word1_of(w.a) & WN_MERGED);
-    assert_int_equal(wn_count(word1_of(w.a)), 1);
-    wane_release(w.got);
-    assert_int_equal(ended(&w.ended), 1);
-    upgrade(NULL);
-    assert_null(w.got);
-    wane_release(w.weak);
-}
-
-static void
-no_upgrade_at(const char *step)
-{
-    w.got = &w;
-    act(&w.m1, make_with_weak, NULL);
-    act(&w.m1, release_with_upgrade_at, (void *)(uintptr_t)step);
-    assert_true(steps_seen(step) > 0);
-    assert_null(w.got);
-    assert_int_equal(ended(&w.ended), 1);
-    wane_release(w.weak);
-}
-
-/* BIAS-11: once the zero is published no upgrade succeeds, before dispose as after it; word0 is a link by then. */
-static void
-bias_11_no_upgrade_after_the_merge(void **state)
-{
-    (void)state;
-    no_upgrade_at("merge:published");
-}
-
-static void
-bias_11_no_upgrade_of_the_dying(void **state)
-{
-    (void)state;
-    no_upgrade_at("death:begin");
-}
-
-static void
-bias_11_no_upgrade_of_the_buried(void **state)
-{
-    (void)state;
-    no_upgrade_at("death:before-dead");
-}
-
-static void
-drain_with_upgrade(void *unused)
-{
-    on_step("merge:word0-cleared", m2_upgrades, NULL);
-    enter_and_leave(unused);
-}
-
-/* BIAS-11: the last unit is the queue's; the upgrade falls into the drain's merge. */
-static void
-bias_11_upgrade_inside_the_drain(void **state)
-{
-    (void)state;
-    act(&w.m1, make_with_weak, NULL);
-    wane_release(w.a); /* M1's unit, by agreement: now its queue's */
-    assert_true(word1_of(w.a) & WN_QUEUED);
-    act(&w.m1, drain_with_upgrade, NULL);
-    assert_ptr_equal(w.got, w.a);
-    assert_int_equal(ended(&w.ended), 0);
-    assert_int_equal(wn_count(word1_of(w.a)), 1);
-    wane_release(w.got);
-    assert_int_equal(wane_barrier(), 0);
-    (void)collect(); /* hands the mark over: memory */
-    assert_int_equal(ended(&w.ended), 1);
-    wane_release(w.weak);
 }
 
 /* ---- An owner that ends, or is none any more -------------------------------------------------------------------- */
@@ -601,12 +430,6 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(bias_01_nothing_is_written_after_the_merge),
-        T(bias_11_upgrade_inside_the_merge),
-        T(bias_11_no_upgrade_after_the_merge),
-        T(bias_11_no_upgrade_of_the_dying),
-        T(bias_11_no_upgrade_of_the_buried),
-        T(bias_11_upgrade_inside_the_drain),
         T(bias_04_owner_ends_before_the_push),
         T(bias_04_owner_changes_before_the_push),
         T(bias_05_merged_before_the_unit_is_queued),
