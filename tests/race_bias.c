@@ -80,7 +80,7 @@ enter_and_leave(void *unused)
     wane_leave();
 }
 
-/* ---- An owner that ends, or is none any more -------------------------------------------------------------------- */
+/* ---- An owner that ends, or is none any more ---------------------------------------------------------------------- */
 
 static void
 m1_ends(void *unused)
@@ -98,7 +98,8 @@ release_while_the_owner_ends(void *unused)
     wane_release(w.a);
 }
 
-/* BIAS-04: the owner ends between the stranger's look and its push: the record keeps the queue, somebody drains it. */
+/* BIAS-04: the owner ends between the stranger's look and its push: the record keeps the queue, somebody drains
+ * it. */
 static void
 bias_04_owner_ends_before_the_push(void **state)
 {
@@ -180,7 +181,8 @@ release_while_it_is_merged(void *seen)
     *(unsigned *)seen = steps_seen("release:before-cas");
 }
 
-/* BIAS-05: a stranger has found that its unit must be queued; before its CAS the object is merged: a plain decrement. */
+/* BIAS-05: a stranger has found that its unit must be queued; before its CAS the object is merged: a plain
+ * decrement. */
 static void
 bias_05_merged_before_the_unit_is_queued(void **state)
 {
@@ -202,7 +204,7 @@ bias_05_merged_before_the_unit_is_queued(void **state)
     assert_int_equal(ended(&w.ended), 1);
 }
 
-/* ---- Queued while the collector looks ---------------------------------------------------------------------------- */
+/* ---- Queued while the collector looks ----------------------------------------------------------------------------- */
 
 static void
 make_for_m2(void *hold_itself)
@@ -261,7 +263,8 @@ m2_releases_both_and_m1_drains(void *unused)
     act(&w.m1, enter_and_leave, NULL);
 }
 
-/* BIAS-08: queued, drained and dead while the collector has it in its table: its memory waits, nothing is counted twice. */
+/* BIAS-08: queued, drained and dead while the collector has it in its table: its memory waits, nothing is
+ * counted twice. */
 static void
 bias_08_dead_while_claimed(void **state)
 {
@@ -404,7 +407,8 @@ release_and_leave(void *unused)
     wane_release(w.a);
 }
 
-/* BIAS-16: a thread uses the runtime again after its record has gone to another thread: what it made is not its own. */
+/* BIAS-16: a thread uses the runtime again after its record has gone to another thread: what it made is not its
+ * own. */
 static void
 bias_16_record_given_up(void **state)
 {

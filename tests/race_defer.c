@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * race_defer.c - displaced units at exact points: what a pinned section holds back; objects whose owner, bias or count is
- * another one by the time their entry is applied; lists that are taken whole
+ * race_defer.c - displaced units at exact points: what a pinned section holds back; objects whose owner, bias or
+ * count is another one by the time their entry is applied; lists that are taken whole
  */
 #include "race_common.h"
 
@@ -97,8 +97,8 @@ displace_one(int *ended)
     wane_clear(&w.root);
 }
 
-/* DEF-12: a section holds grace periods back at the epoch it has seen, however many tickets are drawn; inner sections change
- * nothing. What was displaced and sealed before it is given back meanwhile. */
+/* DEF-12: a section holds grace periods back at the epoch it has seen, however many tickets are drawn; inner
+ * sections change nothing. What was displaced and sealed before it is given back meanwhile. */
 static void
 def_12_pinned_section(void **state)
 {
@@ -128,7 +128,7 @@ def_12_pinned_section(void **state)
     assert_int_equal(ended(&w.ended_after), 1);
 }
 
-/* ---- Applied to an object that has changed ------------------------------------------------------------------------- */
+/* ---- Applied to an object that has changed ------------------------------------------------------------------------ */
 
 /* a, owned once, and in the root. */
 static void
@@ -200,7 +200,8 @@ def_14_applied_by_the_next_owner(void **state)
     assert_int_equal(ended(&w.ended), 1);
 }
 
-/* DEF-14: a stranger's entry, and the object's owner is another thread than when it was displaced: queued to that one. */
+/* DEF-14: a stranger's entry, and the object's owner is another thread than when it was displaced: queued to
+ * that one. */
 static void
 def_14_queued_to_the_next_owner(void **state)
 {
@@ -244,7 +245,7 @@ def_14_immortal_before_it_is_applied(void **state)
     assert_int_equal(ended(&w.ended), 1);
 }
 
-/* ---- A list that is taken whole ------------------------------------------------------------------------------------- */
+/* ---- A list that is taken whole ----------------------------------------------------------------------------------- */
 
 static void
 push(struct node *n)

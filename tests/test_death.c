@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_death.c - large structures are dropped: the release returns at once, the rest follows unasked and without recursion
+ * test_death.c - large structures are dropped: the release returns at once, the rest follows unasked and without
+ * recursion
  *
- * Each shape is dropped many times by a thread with a small stack, which then blocks outside of the runtime. What is
- * asserted of time is a median, and only in plain builds: a loaded machine may delay any single call.
+ * Each shape is dropped many times by a thread with a small stack, which then blocks outside of the runtime. What
+ * is asserted of time is a median, and only in plain builds: a loaded machine may delay any single call.
  */
 #include "rig.h"
 
@@ -47,7 +48,7 @@ made(void *object)
     return object;
 }
 
-/* ---- Shapes ------------------------------------------------------------------------------------------------------ */
+/* ---- Shapes ------------------------------------------------------------------------------------------------------- */
 
 /* From the head on: a store of an object without content makes no candidate. */
 static void *
@@ -117,7 +118,7 @@ array(long n)
     return w;
 }
 
-/* ---- Measures ---------------------------------------------------------------------------------------------------- */
+/* ---- Measures ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t
 now_ns(void)

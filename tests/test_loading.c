@@ -2,9 +2,9 @@
  *
  * test_loading.c - scenarios of plug-ins (LIFE-14, LIFE-15) that use the library and are unloaded
  *
- * usage: test_loading PLUGIN_A PLUGIN_B PLUGIN_WITH_CALLBACKS. This program is not linked to the library: the plug-ins bring
- * it, and it stays when they go. A and B have types without callbacks: the library has copied what it needs of those. The
- * third is linked nodelete, as a plug-in with callbacks has to be.
+ * usage: test_loading PLUGIN_A PLUGIN_B PLUGIN_WITH_CALLBACKS. This program is not linked to the library: the
+ * plug-ins bring it, and it stays when they go. A and B have types without callbacks: the library has copied what
+ * it needs of those. The third is linked nodelete, as a plug-in with callbacks has to be.
  */
 #include "rig.h"
 
@@ -126,7 +126,7 @@ live_of(const char *name)
     return c.objects;
 }
 
-/* ---- One is unloaded -------------------------------------------------------------------------------------------- */
+/* ---- One is unloaded ---------------------------------------------------------------------------------------------- */
 
 /* Objects of a plug-in without callbacks outlive it: read, counted, collected and named as before. */
 static void
@@ -229,7 +229,7 @@ life_14_callbacks_stay(void **state)
     assert_int_equal(__atomic_load_n(finalized, __ATOMIC_RELAXED), 11);
 }
 
-/* ---- Two of them --------------------------------------------------------------------------------------------------- */
+/* ---- Two of them -------------------------------------------------------------------------------------------------- */
 
 static struct {
     struct plugin b;
@@ -269,8 +269,8 @@ use_then_block(void *unused)
     return NULL;
 }
 
-/* One plug-in's threads go on while the other is loaded, used and unloaded, again and again, and while threads that have
- * used it block and end without it. */
+/* One plug-in's threads go on while the other is loaded, used and unloaded, again and again, and while threads
+ * that have used it block and end without it. */
 static void
 life_15_two_plugins_one_unloads(void **state)
 {

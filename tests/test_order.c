@@ -198,8 +198,9 @@ finalizer_then_dispose_then_children(void **state)
     }
 }
 
-/* a, b and c hold each other in a ring, d hangs from b, and e from d. Every finalizer of the ring comes before any dispose,
- * with weak references still good. (A component's disposes have no order among themselves: all are dead already.) */
+/* a, b and c hold each other in a ring, d hangs from b, and e from d. Every finalizer of the ring comes before
+ * any dispose, with weak references still good. (A component's disposes have no order among themselves: all are
+ * dead already.) */
 static void
 ring_is_finalized_then_disposed(void **state)
 {
@@ -226,7 +227,7 @@ ring_is_finalized_then_disposed(void **state)
     assert_true(at('F', 'd') < at('D', 'd'));
 }
 
-/* ---- What a dispose may do ------------------------------------------------------------------------------------------ */
+/* ---- What a dispose may do ---------------------------------------------------------------------------------------- */
 
 static struct thing *
 busy_thing(char name)
@@ -275,7 +276,7 @@ dispose_in_a_ring_lets_others_go(void **state)
     assert_int_equal(times('D'), 14); /* three busy ones, their eight plain units and three slots */
 }
 
-/* ---- Files are closed at the last release ---------------------------------------------------------------------------- */
+/* ---- Files are closed at the last release ------------------------------------------------------------------------- */
 
 static struct thing *
 file_of(struct wane_type *type)
@@ -415,7 +416,7 @@ file_of_a_silent_owner_closed_soon(void **state)
     }
 }
 
-/* ---- Finalizers ------------------------------------------------------------------------------------------------------ */
+/* ---- Finalizers --------------------------------------------------------------------------------------------------- */
 
 #define WORK SCALED(100000L)
 
@@ -508,8 +509,8 @@ collect_all_the_time(void *unused)
     return NULL;
 }
 
-/* Several threads drop and resurrect objects with finalizers, by counts and in rings, while others collect and run them: each
- * finalizer runs once. (It aborts when it is called a second time.) */
+/* Several threads drop and resurrect objects with finalizers, by counts and in rings, while others collect and
+ * run them: each finalizer runs once. (It aborts when it is called a second time.) */
 static void
 finalizers_run_once_among_threads(void **state)
 {

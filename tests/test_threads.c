@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_threads.c - scenarios of life (LIFE): threads that come and go, also inside sections; threads of the library's own;
- * sections that are open when the runtime is shut down
+ * test_threads.c - scenarios of life (LIFE): threads that come and go, also inside sections; threads of the
+ * library's own; sections that are open when the runtime is shut down
  */
 #include "scene.h"
 
@@ -9,7 +9,7 @@
 
 static wane_slot root;
 
-/* ---- Coming and going ------------------------------------------------------------------------------------------ */
+/* ---- Coming and going --------------------------------------------------------------------------------------------- */
 
 static pthread_key_t again_key;
 
@@ -56,8 +56,8 @@ attach_and_end(void *kind)
 
 #define COMERS SCALED(40000L)
 
-/* Threads by the ten thousand, many of which end inside sections or use the runtime while they end. Grace periods pass
- * afterwards, records are used again, nothing is lost. */
+/* Threads by the ten thousand, many of which end inside sections or use the runtime while they end. Grace
+ * periods pass afterwards, records are used again, nothing is lost. */
 static void
 life_04_threads_come_and_go(void **state)
 {
@@ -122,7 +122,7 @@ life_04_within_anothers_section(void **state)
     assert_int_equal(atomic_load(&disposed), 60);
 }
 
-/* ---- The library's own ------------------------------------------------------------------------------------------- */
+/* ---- The library's own -------------------------------------------------------------------------------------------- */
 
 static int
 count_threads(void)
@@ -199,7 +199,7 @@ life_12_threads_joined_nothing_leaked(void **state)
     assert_no_leak();
 }
 
-/* ---- A section that is open at the end ----------------------------------------------------------------------------- */
+/* ---- A section that is open at the end ---------------------------------------------------------------------------- */
 
 static struct {
     struct node *borrowed;
@@ -251,8 +251,8 @@ shut_down(void *unused)
     return NULL;
 }
 
-/* Shutdown waits for a section that is open, whose borrows are good to its end; who was inside may use the runtime again
- * afterwards. */
+/* Shutdown waits for a section that is open, whose borrows are good to its end; who was inside may use the
+ * runtime again afterwards. */
 static void
 life_16_section_outlasts_a_shutdown(void **state)
 {
