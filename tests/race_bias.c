@@ -80,7 +80,7 @@ enter_and_leave(void *unused)
     wane_leave();
 }
 
-/* ---- An owner that ends, or is none any more ---------------------------------------------------------------------- */
+/* ---- An owner that ends, or is none any more ----------------------------------------------------------------- */
 
 static void
 m1_ends(void *unused)
@@ -204,7 +204,7 @@ bias_05_merged_before_the_unit_is_queued(void **state)
     assert_int_equal(ended(&w.ended), 1);
 }
 
-/* ---- Queued while the collector looks ----------------------------------------------------------------------------- */
+/* ---- Queued while the collector looks ------------------------------------------------------------------------ */
 
 static void
 make_for_m2(void *hold_itself)
@@ -278,7 +278,7 @@ bias_08_dead_while_claimed(void **state)
     assert_int_equal(collect(), 0);
 }
 
-/* ---- One thread, two records -------------------------------------------------------------------------------------- */
+/* ---- One thread, two records --------------------------------------------------------------------------------- */
 
 /* Standing elsewhere: a count of a goes to word1, and what is made here is biased to this record. */
 static void

@@ -88,7 +88,7 @@ barrier(void *unused)
     (void)wane_barrier();
 }
 
-/* ---- Grace periods ------------------------------------------------------------------------------------------------ */
+/* ---- Grace periods ------------------------------------------------------------------------------------------- */
 
 static void
 displace_one(int *ended)
@@ -128,7 +128,7 @@ def_12_pinned_section(void **state)
     assert_int_equal(ended(&w.ended_after), 1);
 }
 
-/* ---- Applied to an object that has changed ------------------------------------------------------------------------ */
+/* ---- Applied to an object that has changed ------------------------------------------------------------------- */
 
 /* a, owned once, and in the root. */
 static void
@@ -245,7 +245,7 @@ def_14_immortal_before_it_is_applied(void **state)
     assert_int_equal(ended(&w.ended), 1);
 }
 
-/* ---- A list that is taken whole ----------------------------------------------------------------------------------- */
+/* ---- A list that is taken whole ------------------------------------------------------------------------------ */
 
 static void
 push(struct node *n)

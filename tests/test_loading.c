@@ -126,7 +126,7 @@ live_of(const char *name)
     return c.objects;
 }
 
-/* ---- One is unloaded ---------------------------------------------------------------------------------------------- */
+/* ---- One is unloaded ----------------------------------------------------------------------------------------- */
 
 /* Objects of a plug-in without callbacks outlive it: read, counted, collected and named as before. */
 static void
@@ -229,7 +229,7 @@ life_14_callbacks_stay(void **state)
     assert_int_equal(__atomic_load_n(finalized, __ATOMIC_RELAXED), 11);
 }
 
-/* ---- Two of them -------------------------------------------------------------------------------------------------- */
+/* ---- Two of them --------------------------------------------------------------------------------------------- */
 
 static struct {
     struct plugin b;

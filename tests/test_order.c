@@ -141,7 +141,7 @@ below(struct thing *parent, int slot, struct thing *child)
     return child;
 }
 
-/* ---- Order -------------------------------------------------------------------------------------------------------- */
+/* ---- Order --------------------------------------------------------------------------------------------------- */
 
 enum how { RELEASED, RELEASED_IN_SECTION, CLEARED };
 
@@ -227,7 +227,7 @@ ring_is_finalized_then_disposed(void **state)
     assert_true(at('F', 'd') < at('D', 'd'));
 }
 
-/* ---- What a dispose may do ---------------------------------------------------------------------------------------- */
+/* ---- What a dispose may do ----------------------------------------------------------------------------------- */
 
 static struct thing *
 busy_thing(char name)
@@ -276,7 +276,7 @@ dispose_in_a_ring_lets_others_go(void **state)
     assert_int_equal(times('D'), 14); /* three busy ones, their eight plain units and three slots */
 }
 
-/* ---- Files are closed at the last release ------------------------------------------------------------------------- */
+/* ---- Files are closed at the last release -------------------------------------------------------------------- */
 
 static struct thing *
 file_of(struct wane_type *type)
@@ -416,7 +416,7 @@ file_of_a_silent_owner_closed_soon(void **state)
     }
 }
 
-/* ---- Finalizers --------------------------------------------------------------------------------------------------- */
+/* ---- Finalizers ---------------------------------------------------------------------------------------------- */
 
 #define WORK SCALED(100000L)
 

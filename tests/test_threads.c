@@ -9,7 +9,7 @@
 
 static wane_slot root;
 
-/* ---- Coming and going --------------------------------------------------------------------------------------------- */
+/* ---- Coming and going ---------------------------------------------------------------------------------------- */
 
 static pthread_key_t again_key;
 
@@ -122,7 +122,7 @@ life_04_within_anothers_section(void **state)
     assert_int_equal(atomic_load(&disposed), 60);
 }
 
-/* ---- The library's own -------------------------------------------------------------------------------------------- */
+/* ---- The library's own --------------------------------------------------------------------------------------- */
 
 static int
 count_threads(void)
@@ -199,7 +199,7 @@ life_12_threads_joined_nothing_leaked(void **state)
     assert_no_leak();
 }
 
-/* ---- A section that is open at the end ---------------------------------------------------------------------------- */
+/* ---- A section that is open at the end ----------------------------------------------------------------------- */
 
 static struct {
     struct node *borrowed;
