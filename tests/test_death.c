@@ -174,6 +174,7 @@ wait_for_none(void)
     return true;
 }
 
+#ifndef RIG_SLOW /* sanitizers keep memory back */
 static bool
 wait_resident(long most)
 {
@@ -187,6 +188,7 @@ wait_resident(long most)
     }
     return true;
 }
+#endif
 
 static struct {
     void *(*make)(long);
@@ -280,7 +282,7 @@ drop_many(const char *what, void *(*make)(long), long large)
     died = drop_one(make, large);
     full = drop.full;
     freed = now_ms();
-#ifndef RIG_SLOW /* sanitizers keep memory back, and take their time */
+#ifndef RIG_SLOW
     assert_true(wait_resident(empty + (full - empty) / 4));
 #endif
     freed = now_ms() - freed;
