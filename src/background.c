@@ -72,15 +72,19 @@ objects_alive(void)
     return s.objects_born - s.objects_died;
 }
 
-/* What was fruitless on a heap that has grown by a quarter since may bear fruit now. */
+/* What was fruitless on a heap that has grown by a quarter since may bear fruit now. One that has shrunk by a quarter has paid
+ * for a collection by its deaths, and dead candidates hold their memory until they are taken; but let all die first. */
 static bool
 may_collect(const struct pacing *p, uint64_t now)
 {
     uint64_t rest = p->cost * SHARE;
+    uint64_t alive = objects_alive();
 
+    if (alive < p->live - p->live / 4 && !wn_driver_has_more())
+        return true;
     if (now < p->ended + rest)
         return false;
-    return now >= p->ended + (rest << p->backoff) || objects_alive() > p->live + p->live / 4;
+    return now >= p->ended + (rest << p->backoff) || alive > p->live + p->live / 4;
 }
 
 static void

@@ -219,13 +219,17 @@ release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_rec
     if (!(w1 & WN_KNOWN) && !marked && !t->finalize)
         return fate(WN_DIES_PLAIN);
     /* No intent: the last local unit is the one that goes, nothing is left to be added (and h may be freed right after). */
-    store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+    if (!WN_MUTANT(merge_publishes_first))
+        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
     WN_STEP("merge:word0-cleared");
     w1 = load_relaxed(&h->word1);
     do {
         n = merged_word(w1, 0, marked, t);
         v = settle(&n, t, room, true);
     } while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10, E11; acquire E11 */
+    WN_STEP("merge:published");
+    if (WN_MUTANT(merge_publishes_first))
+        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
     wn_counter_add(&r->counters.merged, 1);
     return v;
 }

@@ -167,8 +167,12 @@ doom(const struct component *k, struct wn_member *m)
 static void
 dispose(const struct component *k, struct wn_member *m)
 {
+    struct wn_record *r = wn_standing();
+
     (void)k;
+    r->burying = true; /* what it lets go of is buried after it, not inside it */
     wn_dispose(m->h, wn_type_of(m->h));
+    r->burying = false;
 }
 
 /* After every dispose of the component, before any of its slots is emptied. */
