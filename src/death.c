@@ -205,6 +205,7 @@ end(struct wn_record *r)
 {
     struct wane_header   *h = r->partial;
     const struct wn_type *t = wn_type_of(h);
+    uint64_t              w;
 
     r->partial = NULL;
     compiler_barrier();
@@ -214,7 +215,10 @@ end(struct wn_record *r)
         return;
     }
     WN_STEP("death:before-dead");
-    wn_free_if_last(r, h, wn_flags_change(h, 0, WN_DEAD)); /* acq_rel E12 */
+    w = wn_flags_change(h, 0, WN_DEAD); /* acq_rel E12 */
+    if (w & WN_MARKS)
+        wn_counter_add(&r->counters.died_marked, 1);
+    wn_free_if_last(r, h, w);
 }
 
 void

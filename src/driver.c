@@ -307,6 +307,12 @@ wn_driver_handover(uint64_t deadline)
 }
 
 bool
+wn_driver_has_moved(void)
+{
+    return has_moved;
+}
+
+bool
 wn_driver_has_more(void)
 {
     return has_more;

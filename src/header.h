@@ -40,7 +40,8 @@
 #define WN_SHARED    (UINT64_C(1) << 8) /* records count it apart; word1 holds WN_SHARE_BIAS beside its own part (share.h) */
 #define WN_FINALIZED (UINT64_C(1) << 9)
 #define WN_DEAD      (UINT64_C(1) << 10) /* the killer is done */
-#define WN_AGE       (UINT64_C(3) << 11)
+#define WN_AGE       (UINT64_C(3) << 11) /* collections survived, at most two; the collector's */
+#define WN_AGE_ONE   (UINT64_C(1) << 11)
 
 #define WN_COUNT_SHIFT 13
 #define WN_COUNT_ONE   (UINT64_C(1) << WN_COUNT_SHIFT)
@@ -73,6 +74,12 @@ static inline int64_t
 wn_count(uint64_t w1)
 {
     return (int32_t)(uint32_t)(w1 >> WN_COUNT_SHIFT);
+}
+
+static inline unsigned
+wn_age(uint64_t w1)
+{
+    return (unsigned)(w1 >> 11) & 3;
 }
 
 static inline uint64_t

@@ -50,6 +50,7 @@ struct wn_shared_count {
 
 struct wn_counters {
     struct wane_atomic64 born, died, bytes_born, bytes_died;
+    struct wane_atomic64 died_marked; /* dead, but in a candidate log */
     struct wane_atomic64 displaced, applied, queued, merged, lost_units, lost_candidates;
 };
 

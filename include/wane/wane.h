@@ -412,7 +412,8 @@ struct wane_collected {
 /**
  * wane_collect - find and destroy isolated cycles now, on this thread
  *
- * @generation  0..WANE_ALL. Today every collection is complete, whatever is asked for
+ * @generation  0..WANE_ALL: objects that have survived at most so many collections; what is older counts as live. Younger
+ *              generations examine a bounded number of objects, WANE_ALL all that the candidates reach
  * @result      what was found (summed over the rounds it took), or NULL
  * Returns      0; -EDEADLK inside a section, or in a thread that is ending (nothing was done); -EINVAL;
  *              -EAGAIN: a section that does not end kept it from finishing; what was not freed is kept
@@ -420,6 +421,17 @@ struct wane_collected {
  * Progress     blocking: on the sections that are open now, at most about a second
  */
 int wane_collect(int generation, struct wane_collected *result);
+
+/**
+ * wane_set_threshold - how many candidates of a generation (0 or 1) make the background collect it without waiting
+ * wane_threshold - what is set
+ *
+ * The oldest generation has none: it is collected when its last collection is paid for (docs/design.md, section 8).
+ * Returns   0; -EINVAL: no such generation
+ * Threads   any
+ */
+int    wane_set_threshold(int generation, size_t candidates);
+size_t wane_threshold(int generation);
 
 /**
  * wane_barrier - wait until every unit that was displaced before this call has been given back
