@@ -3,78 +3,91 @@
 
 #include <time.h>
 
+#include "loop.h"
 #include "pace.h"
+#include "stall.h"
 #include "table.h"
 #include "thread.h"
 
-#define TICK_NS       UINT64_C(2000000)
 #define ROUNDS_NS     UINT64_C(20000000) /* of rounds in one tick, while there is more to do without waiting */
 #define STALL_NS      UINT64_C(100000000) /* no collection while a section is older than this */
 
 static struct wn_thread thread;
 static struct wn_event  event;
 
-struct ticker {
-    bool     hurry; /* more to do at once */
-    uint64_t probe, probe_time; /* a ticket and when it was taken */
-};
+/* A ticket and when it was taken; under the driver lock. */
+static uint64_t probe, probe_time;
 
 /* Is some section so old that no grace period passes? Then a collection would only turn frees into growth. */
 static bool
-is_stalled(struct ticker *t, uint64_t now)
+is_stalled(uint64_t now)
 {
-    if (wn_grace_done(t->probe)) {
-        t->probe = wn_grace_ticket();
-        t->probe_time = now;
+    if (wn_grace_done(probe)) {
+        probe = wn_grace_ticket();
+        probe_time = now;
     }
-    return now - t->probe_time > STALL_NS;
+    return now - probe_time > STALL_NS;
 }
 
-/* True: something waits, come again soon. */
-static bool
-tick(struct ticker *t)
+static void
+collect_if_due(uint64_t now)
 {
-    uint64_t now = wn_now();
-    int      due;
-    bool     more;
+    int due = wn_pace_due(now);
 
-    wn_driver_begin();
-    wn_driver_tick();
-    do
-        more = wn_driver_round(WN_ATTEND, false);
-    while (wn_driver_has_more() && wn_now() - now < ROUNDS_NS);
-    wn_table_tend();
-    due = wn_pace_due(now);
-    if (!is_stalled(t, now) && due >= 0)
+    if (!is_stalled(now) && due >= 0)
         wn_pace_run(due);
     wn_pace_purge();
-    more |= wn_pace_waiting() > 0;
-    t->hurry = wn_driver_has_more();
-    wn_driver_end();
-    return more;
+}
+
+enum wn_left
+wn_background_tick(uint64_t end)
+{
+    uint64_t now = wn_now();
+    bool     waits;
+
+    wn_driver_tick();
+    wn_stall_look(now);
+    do
+        waits = wn_driver_round(WN_ATTEND, false);
+    while (wn_driver_has_more() && wn_now() < end);
+    wn_table_tend();
+    collect_if_due(now);
+    if (wn_driver_has_more())
+        return WN_LEFT_MORE;
+    if (waits || wn_pace_waiting())
+        return WN_LEFT_WAITS;
+    return WN_LEFT_NOTHING;
 }
 
 static void *
 run(void *unused)
 {
-    struct ticker t = {0};
-
     (void)unused;
     while (!wn_thread_should_stop(&thread)) {
-        uint32_t value = wn_event_value(&event);
+        uint32_t     value = wn_event_value(&event);
+        enum wn_left left;
 
-        if (tick(&t))
+        wn_driver_begin();
+        left = wn_background_tick(wn_now() + ROUNDS_NS);
+        wn_driver_end();
+        if (left != WN_LEFT_NOTHING)
             /* Not the event: under load it is signalled all the time. */
-            nanosleep(&(struct timespec){0, t.hurry ? 0 : TICK_NS}, NULL);
+            nanosleep(&(struct timespec){0, left == WN_LEFT_MORE ? 0 : WN_TICK_NS}, NULL);
         else if (!wn_thread_should_stop(&thread))
             wn_event_wait(&event, value, 0);
     }
     return NULL;
 }
 
+/* A thread that cannot be started is tried again at the next report: nobody takes it for running. */
 static void
 wake(void)
 {
+    if (!wn_loop_allows_threads()) {
+        store_relaxed(&wn_background_runs, 1u); /* a report is enough for each backlog */
+        wn_loop_report();
+        return;
+    }
     if (wn_thread_start(&thread, run))
         store_relaxed(&wn_background_runs, 1u);
     wn_event_signal(&event);

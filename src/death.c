@@ -21,6 +21,7 @@ wn_memory_free(struct wane_header *h, const struct wn_type *t)
 void
 wn_bury_later(struct wn_record *r, struct wane_header *h)
 {
+    wn_counter_add(&r->counters.buried_bytes, wn_type_payload_size(wn_type_of(h), h));
     wn_set_link(h, r->grave_open);
     compiler_barrier();
     r->grave_open = h;
@@ -81,6 +82,7 @@ wn_graves_tend(struct wn_record *r)
 
         r->grave_waiting = wn_link(h);
         compiler_barrier();
+        wn_counter_add(&r->counters.unearthed_bytes, wn_type_payload_size(wn_type_of(h), h));
         wn_memory_free(h, wn_type_of(h));
     }
     return r->grave_waiting || seal_graves(r);

@@ -42,6 +42,16 @@ wn_driver_begin(void)
     wn_gate_enter();
 }
 
+bool
+wn_driver_try_begin(void)
+{
+    if (pthread_mutex_trylock(&driver_lock))
+        return false;
+    store_relaxed(&driver, myself());
+    wn_gate_enter();
+    return true;
+}
+
 void
 wn_driver_end(void)
 {

@@ -13,6 +13,7 @@
 #include "tend.h"
 
 void wn_driver_begin(void);
+bool wn_driver_try_begin(void); /* false: somebody else drives */
 void wn_driver_end(void);
 
 /* Let a fork through, if one waits. Outside sections. */

@@ -22,6 +22,8 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "life.h"
 #include "step.h"
@@ -84,6 +86,7 @@ borrow(struct wn_record *home)
         wn_record_free(r);
     }
     r->home = home;
+    store_relaxed(&r->tid, home ? load_relaxed(&home->tid) : (uint32_t)syscall(SYS_gettid));
     fetch_or_relaxed(&r->pub.attention, WN_LENT); /* the leave must come out of line */
     wane_self.record = &r->pub;
 }
@@ -170,6 +173,7 @@ attach(void)
         borrow(NULL);
         return;
     }
+    store_relaxed(&r->tid, (uint32_t)syscall(SYS_gettid));
     wane_self.record = &r->pub;
     if (!open_on(r)) {
         close_on(r);

@@ -448,6 +448,54 @@ int wane_barrier(void);
  */
 size_t wane_run_finalizers(void);
 
+/* ---- Programs that drive by themselves ------------------------------------------------------------------------- */
+
+/**
+ * wane_use_threads - may the library run threads of its own (as it does, unless WANE_NO_THREADS is set)?
+ *
+ * @yes      false: those that run are ended, and none is started; the program calls wane_step and wane_run_finalizers
+ * Returns   0; -EDEADLK inside a section
+ * Threads   one at a time, not from callbacks
+ * Progress  blocking: on the threads that end, that is on a tick of the background and on a finalizer that is running
+ *
+ * wane_step - a slice of what the background does: grace periods, records of idle or ended threads, deaths, collections
+ *
+ * @nanoseconds  how long to go on while there is more to do; a collection that is due is not cut short
+ * Returns   1: there is more to do now; 0: nothing, or nothing but what has to wait; -EDEADLK inside a section, or in a thread
+ *           that is ending; -EBUSY: another thread is at it
+ * Threads   any, outside sections
+ * Progress  never waits for another thread
+ *
+ * wane_event_fd - a descriptor for poll, select, epoll: readable when wane_step has something to do, or a finalizer is due
+ *
+ * Returns   the descriptor, the same at each call (do not read, write or close it); -errno. A forked child has its own under
+ *           the same number
+ * Threads   any
+ */
+int wane_use_threads(bool yes);
+int wane_step(uint64_t nanoseconds);
+int wane_event_fd(void);
+
+/* A section that holds grace periods up. */
+struct wane_stall {
+    uint32_t    tid;         /* the thread's id, as gettid() gives it */
+    const char *thread;      /* its name; valid during the call */
+    uint64_t    nanoseconds; /* since the section was first seen, at most a tick of 2 ms after it began to hold anything up */
+    uint64_t    units;       /* displaced units that wait, in all */
+    uint64_t    bytes;       /* as held_bytes in the statistics */
+};
+
+/**
+ * wane_on_stall - hear of sections that do not end
+ *
+ * @milliseconds  from what age on; each section is reported once
+ * @fn       called on the background's thread, or in wane_step, outside sections; NULL: nothing is reported. With the
+ *           environment variable WANE_STALL_MS set, a line on stderr is written from the start
+ * Returns   0, or -ENOMEM
+ * Threads   any; the last call counts
+ */
+int wane_on_stall(unsigned milliseconds, void (*fn)(const struct wane_stall *stall, void *arg), void *arg);
+
 /* ---- Statistics and life -------------------------------------------------------------------------------------- */
 
 struct wane_stats {
@@ -464,6 +512,10 @@ struct wane_stats {
     uint64_t records;                    /* identities made so far */
     uint64_t lost_units;                 /* units left counted because memory ran out (leaks, never frees) */
     uint64_t lost_candidates;
+    uint64_t held_bytes;                 /* payloads that wait for a grace period: of the dead, and of displaced objects as
+                                            far as long logs were measured (displaced - applied: how many units wait) */
+    uint64_t stalled_nanoseconds;        /* age of the oldest section when it was last looked at, if it held anything up */
+    uint64_t stalls;                     /* sections reported by wane_on_stall */
 };
 
 /**
