@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "check.h"
 #include "gate.h"
 #include "step.h"
 #include "weak.h"
@@ -13,6 +14,8 @@ void
 wn_memory_free(struct wane_header *h, const struct wn_type *t)
 {
     WN_STEP("death:free");
+    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(h, t->prefix, wn_type_payload_size(t, h)))
+        return;
     free((char *)h - t->prefix);
     if (WN_MUTANT(sever_after_free))
         wn_weak_bury(wn_weak_sever(h));

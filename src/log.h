@@ -12,7 +12,11 @@
 
 #include "stack.h"
 
+#if WN_CHECKS >= 3
+#define WN_CHUNK_ENTRIES 4 /* rigged */
+#else
 #define WN_CHUNK_ENTRIES 252
+#endif
 
 struct wn_chunk {
     struct wn_link link;
