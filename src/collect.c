@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "step.h"
 
 #define GRACE_NS   UINT64_C(200000000)
@@ -310,6 +311,7 @@ wane_collect(int generation, struct wane_collected *result)
     uint64_t              start = wn_now(), deadline = start + COLLECT_NS;
     bool                  complete, again;
 
+    wn_check_not_tracing();
     if (generation < 0 || generation > WANE_ALL)
         return -EINVAL;
     if (wn_in_section() || wane_self.me == WN_ME_EXITING)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * race_saturation.c - counts at the ends of their range: the words are set by hand near the limit, then changed by the real functions
+ * race_saturation.c - counts at the ends of their range: words are set by hand near the limit, then changed by the real
+ * functions
  */
 #include "race_common.h"
 

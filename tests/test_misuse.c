@@ -2,8 +2,8 @@
  *
  * test_misuse.c - what the runtime says to programs that break its rules: one message that names the type, and abort
  *
- * Each violation is committed by a child process. Some are seen in builds with checks only (-Dchecks, src/check.h): this program is
- * built with the same WN_CHECKS as the library.
+ * Each violation is committed by a child process. Some are seen in builds with checks only (-Dchecks, src/check.h): this
+ * program is built with the same WN_CHECKS as the library.
  */
 #include "scene.h"
 
