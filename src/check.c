@@ -40,6 +40,9 @@ wn_check_not_tracing(void)
 #define WN_ASAN 1
 #endif
 #endif
+#ifndef WN_ASAN
+#define WN_ASAN 0 /* it keeps freed memory itself, and says more */
+#endif
 
 #define KEPT      1024
 #define POISON    0xdb
@@ -51,11 +54,7 @@ static struct wane_atomic32   next;
 bool
 wn_quarantine_works(void)
 {
-#ifdef WN_ASAN
-    return false;
-#else
-    return load_relaxed(&wn_quarantine_on);
-#endif
+    return !WN_ASAN && load_relaxed(&wn_quarantine_on);
 }
 
 void
@@ -67,13 +66,9 @@ wn_quarantine_begin(void)
 bool
 wn_quarantine(struct wane_header *h, size_t prefix, size_t size)
 {
-#ifdef WN_ASAN
-    (void)h, (void)prefix, (void)size; /* it keeps freed memory, and says more */
-    return false;
-#else
     void *oldest;
 
-    if (size > WN_KEPT_SIZE)
+    if (WN_ASAN || size > WN_KEPT_SIZE)
         return false;
     memset(wn_payload(h), POISON, size);
     /* Nobody's, and gone for everybody: a stale pointer goes out of line, and is told so. */
@@ -82,5 +77,4 @@ wn_quarantine(struct wane_header *h, size_t prefix, size_t size)
     oldest = exchange_acq_rel(&kept[fetch_add_relaxed(&next, 1u) % KEPT], (void *)((char *)h - prefix)); /* acq_rel E12 */
     free(oldest);
     return true;
-#endif
 }

@@ -81,6 +81,7 @@ release_unaligned(void *unused)
     return 0;
 }
 
+#ifndef RIG_SLOW
 static int
 release_nonsense(void *unused)
 {
@@ -90,6 +91,7 @@ release_nonsense(void *unused)
     wane_release(nowhere);
     return 0;
 }
+#endif
 
 static void
 mis_03_release_of_what_is_no_object(void **state)
