@@ -6,6 +6,7 @@
 #include "death.h"
 #include "decide.h"
 #include "handoff.h"
+#include "share.h"
 #include "table.h"
 
 struct weak {
@@ -96,6 +97,8 @@ upgrade(struct wane_header *h)
                 continue;
             }
         }
+        if ((w & WN_SHARED) && wn_share_add(wn_standing(), h, 1))
+            return true; /* as its release will; nobody reviews it */
         if (cas_acq_rel(&h->word1, &w, (w & ~WN_REVIEW) + WN_COUNT_ONE + WN_VERSION_ONE))
             return true;
     }
