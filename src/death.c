@@ -212,6 +212,16 @@ end(struct wn_record *r)
     wn_free_if_last(r, h, wn_flags_change(h, 0, WN_DEAD)); /* acq_rel E12 */
 }
 
+/* Between two objects nothing reads what callbacks have deferred. Not only in tend: that may find one in the middle each time. */
+static void
+seal_if_due(struct wn_record *r)
+{
+    if (!r->seal_due || r->hold_seals)
+        return;
+    r->seal_due = false;
+    wn_log_seal(&r->deferred);
+}
+
 void
 wn_death_run(struct wn_record *r)
 {
@@ -226,6 +236,7 @@ wn_death_run(struct wn_record *r)
         if (!wn_drop_slots(r->partial, wn_type_of(r->partial), drop_now, &r->partial_done, &budget))
             break;
         end(r);
+        seal_if_due(r);
         budget -= WN_COST_OBJECT;
     }
     r->burying = false;

@@ -128,7 +128,9 @@ wn_tend(struct wn_record *r, uint32_t bits)
     if (r->burying)
         return;
     drain(r);
-    if (!wn_seals_are_held(r))
+    if (wn_seals_are_held(r))
+        r->seal_due = true;
+    else
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
