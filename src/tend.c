@@ -7,6 +7,7 @@
 #define DRAIN_BUDGET 512
 #define APPLY_BUDGET 1024
 #define POLL_CHUNKS  16
+#define MOST_BURDEN  8
 
 /* h came off r's queue, which held a unit of it. */
 static void
@@ -96,6 +97,21 @@ look_for_grace(struct wn_record *r)
         (void)wn_grace_poll(r->deferred.first->ticket);
 }
 
+/* A thread whose sections kill more than one budget buries would never catch up: each leave in a row doubles what it does. Not
+ * a claimer's: his slices are short. */
+static void
+bury(struct wn_record *r)
+{
+    bool own = &r->pub == wane_self.record;
+
+    for (uint32_t n = UINT32_C(1) << (own ? r->burden : 0); n && wn_is_burying(r); n--)
+        wn_death_run(r);
+    if (!wn_is_burying(r))
+        r->burden = 0;
+    else if (own && r->burden < MOST_BURDEN)
+        r->burden++;
+}
+
 /* For barriers: everything displaced before this epoch has been given back, and what died of it is buried. */
 static void
 say_how_far(struct wn_record *r)
@@ -135,7 +151,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
     apply(r);
-    wn_death_run(r);
+    bury(r);
     if (bits & WN_HANDOVER) {
         wn_candidates_seal(r);
         store_release(&r->handed_at, epoch);
