@@ -127,6 +127,7 @@ thread_exits(void *record)
 
     if (r && (load_relaxed(&r->pub.ctr) & WANE_NEST)) { /* exit inside a section: close it, all levels */
         r->burying = r->hold_seals = false; /* it may have been inside a callback of ours */
+        fetch_or_relaxed(&r->pub.attention, WN_ATTEND); /* what it was burying goes on, also on a record that was lent to it */
         store_relaxed(&r->pub.ctr, (load_relaxed(&r->pub.ctr) & ~WANE_NEST) | 1);
         wane_leave_slow();
     }
