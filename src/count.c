@@ -34,13 +34,14 @@ wn_count_immortalise(struct wane_header *h)
     return true;
 }
 
-/* The count has reached WN_IMMORTAL: to the middle of the range, where racing changes cannot move it out. */
+/* The count has reached WN_IMMORTAL: to the middle of the range, where racing changes cannot move it out. A little below the
+ * middle it is there already: releases of immortals take one and put it back. */
 static void
 saturate(struct wane_header *h)
 {
     uint64_t w = load_relaxed(&h->word1);
 
-    while (wn_count(w) < WN_IMMORTAL_CENTRE)
+    while (wn_count(w) < WN_IMMORTAL_CENTRE - WN_IMMORTAL / 2)
         if (cas_acq_rel(&h->word1, &w, with_count(w, WN_IMMORTAL_CENTRE) + WN_VERSION_ONE)) {
             fprintf(stderr, "wane: the count of an object of type '%s' is saturated; it is immortal now\n",
                     wn_type_of(h)->name);

@@ -282,6 +282,24 @@ sums_saturate(void **state)
     }
 }
 
+/* The release of an immortal leaf takes one and puts it back: a retain in between does not take that for saturation. */
+static void
+immortals_do_not_saturate(void **state)
+{
+    static void *volatile kept;
+
+    (void)state;
+    kept = wane_new(&kept_type);
+    wane_immortal(kept);
+    assert_int_equal(wn_count(word1_of(kept)), WN_IMMORTAL_CENTRE);
+    fetch_add_acq_rel(&WANE_HEADER(kept)->word1, WN_VERSION_ONE - WN_COUNT_ONE);
+    w.x = kept;
+    act(&w.m2, retain_x, NULL);
+    fetch_add_relaxed(&WANE_HEADER(kept)->word1, WN_VERSION_ONE + WN_COUNT_ONE);
+    assert_int_equal(wn_count(word1_of(kept)), WN_IMMORTAL_CENTRE);
+    wane_release(kept);
+}
+
 /* No more room for common entries: an error, and room again afterwards. */
 static void
 what_cannot_be_shared_is_left_as_it_is(void **state)
@@ -492,6 +510,7 @@ main(void)
         RACE(what_the_owner_counts_moves_on_before_it_saturates),
         RACE(a_full_local_count_is_merged_into_the_entry),
         RACE(sums_saturate),
+        RACE(immortals_do_not_saturate),
         RACE(what_cannot_be_shared_is_left_as_it_is),
         RACE(seals_are_held_but_not_for_ever),
         RACE(the_dead_do_not_pile_up),
