@@ -50,7 +50,9 @@ struct wane_visitor;
  *
  * trace must show each slot that the object owns exactly once, and no other; it runs concurrently with mutators, on any
  * thread, inside a section; it must not retain, release, store, allocate or block. An array of slots that can be
- * replaced is read through one acquire load and freed with wane_free_deferred.
+ * replaced is read through one acquire load and freed with wane_free_deferred. After dispose it is called again, for a wide
+ * object many times in several sections, while the slots become empty: which slots it shows, and in which order, must not
+ * depend on what is in slots.
  */
 struct wane_type {
     const char     *name;       /* for messages and statistics; copied */
