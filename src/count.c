@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "check.h"
 #include "handoff.h"
 #include "share.h"
 #include "step.h"
@@ -234,13 +235,17 @@ release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_rec
     if (!(w1 & WN_KNOWN) && !marked && !t->finalize)
         return fate(WN_DIES_PLAIN);
     /* No intent: the last local unit is the one that goes, nothing is left to be added (and h may be freed right after). */
-    store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+    if (!WN_MUTANT(merge_publishes_first))
+        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
     WN_STEP("merge:word0-cleared");
     w1 = load_relaxed(&h->word1);
     do {
         n = merged_word(w1, 0, marked, t);
         v = settle(&n, t, room, true);
     } while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10, E11; acquire E11 */
+    WN_STEP("merge:published");
+    if (WN_MUTANT(merge_publishes_first))
+        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
     wn_counter_add(&r->counters.merged, 1);
     return v;
 }
@@ -336,6 +341,8 @@ wn_count_release(struct wane_header *h, const struct wn_type *t, struct wn_recor
         wn_transit_end(h, r); /* a parcel that nobody opened */
         w0 = load_relaxed(&h->word0);
     }
+    if (WN_CHECKS >= 1 && !(load_relaxed(&h->word1) & WN_DEAD))
+        wn_check_words(h, w0, load_relaxed(&h->word1));
     if (wn_owner(w0) == r->id)
         return release_own(h, t, r, w0, room);
     return release_stranger(h, t, r, room);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "check.h"
 #include "gate.h"
 #include "step.h"
 #include "weak.h"
@@ -13,12 +14,17 @@ void
 wn_memory_free(struct wane_header *h, const struct wn_type *t)
 {
     WN_STEP("death:free");
+    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(h, t->prefix, wn_type_payload_size(t, h)))
+        return;
     free((char *)h - t->prefix);
+    if (WN_MUTANT(sever_after_free))
+        wn_weak_bury(wn_weak_sever(h));
 }
 
 void
 wn_bury_later(struct wn_record *r, struct wane_header *h)
 {
+    wn_counter_add(&r->counters.buried_bytes, wn_type_payload_size(wn_type_of(h), h));
     wn_set_link(h, r->grave_open);
     compiler_barrier();
     r->grave_open = h;
@@ -30,7 +36,8 @@ free_dead(struct wn_record *r, struct wane_header *h, uint64_t w)
 {
     /* acquire: set before the collector's first slot read; the RMW that made w comes before this look. */
     wn_mutator_fence();
-    if ((w & WN_WEAK) || (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
+    if (((w & WN_WEAK) && !WN_MUTANT(weak_freed_at_once)) ||
+        (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
         wn_bury_later(r, h);
     else
         wn_memory_free(h, wn_type_of(h));
@@ -78,6 +85,7 @@ wn_graves_tend(struct wn_record *r)
 
         r->grave_waiting = wn_link(h);
         compiler_barrier();
+        wn_counter_add(&r->counters.unearthed_bytes, wn_type_payload_size(wn_type_of(h), h));
         wn_memory_free(h, wn_type_of(h));
     }
     return r->grave_waiting || seal_graves(r);
@@ -190,13 +198,15 @@ begin(struct wn_record *r)
 {
     struct wane_header   *h = r->dying;
     const struct wn_type *t = wn_type_of(h);
+    void                 *weak = NULL;
 
     r->dying = wn_link(h);
     compiler_barrier(); /* before the work: whoever is stopped here leaks one object, frees none twice */
     WN_STEP("death:begin");
-    if (load_acquire(&h->word1) & WN_WEAK)
-        wn_weak_sever(h);
+    if ((load_acquire(&h->word1) & WN_WEAK) && !WN_MUTANT(sever_after_free))
+        weak = wn_weak_sever(h);
     wn_dispose(h, t);
+    wn_weak_bury(weak); /* callbacks: what h held open is closed */
     r->partial_done = 0;
     compiler_barrier();
     r->partial = h;
@@ -207,6 +217,7 @@ end(struct wn_record *r)
 {
     struct wane_header   *h = r->partial;
     const struct wn_type *t = wn_type_of(h);
+    uint64_t              w;
 
     r->partial = NULL;
     compiler_barrier();
@@ -216,7 +227,10 @@ end(struct wn_record *r)
         return;
     }
     WN_STEP("death:before-dead");
-    wn_free_if_last(r, h, wn_flags_change(h, 0, WN_DEAD)); /* acq_rel E12 */
+    w = wn_flags_change(h, 0, WN_DEAD); /* acq_rel E12 */
+    if (w & WN_MARKS)
+        wn_counter_add(&r->counters.died_marked, 1);
+    wn_free_if_last(r, h, w);
 }
 
 /* Between two objects nothing reads what callbacks have deferred. Not only in tend: that may find one in the middle each time. */

@@ -5,8 +5,9 @@
  * Burying is iterative: a record's list of the dying is linked through word0 of the dead (no memory, no recursion), a call
  * buries at most WN_BURY_BUDGET objects, the rest is a backlog that leaves, checkpoints and claimers go on with.
  *
- * Order for one object: its weak reference is severed; dispose; each slot is emptied, then its unit given back (the collector
- * may be tracing the object: a slot must be empty before its unit goes); DEAD is set in word1; the last holder frees (I6).
+ * Order for one object: its weak reference is severed; dispose; callbacks of the weak reference; each slot is emptied, then
+ * its unit given back (the collector may be tracing the object: a slot must be empty before its unit goes); DEAD is set in
+ * word1; the last holder frees (I6).
  * Why the units of a dead container's slots may go at once: nobody holds a valid borrow through it (docs/design.md, "Borrows").
  *
  * When the memory may be freed at once
@@ -22,7 +23,7 @@
 #include "unit.h"
 
 /* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. */
-#define WN_BURY_BUDGET 256
+#define WN_BURY_BUDGET 128
 #define WN_COST_OBJECT 8
 #define WN_COST_EMPTY  1
 

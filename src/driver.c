@@ -42,6 +42,16 @@ wn_driver_begin(void)
     wn_gate_enter();
 }
 
+bool
+wn_driver_try_begin(void)
+{
+    if (pthread_mutex_trylock(&driver_lock))
+        return false;
+    store_relaxed(&driver, myself());
+    wn_gate_enter();
+    return true;
+}
+
 void
 wn_driver_end(void)
 {
@@ -304,6 +314,12 @@ bool
 wn_driver_handover(uint64_t deadline)
 {
     return until_all(is_handed_over, wn_grace_ticket(), WN_ATTEND | WN_HANDOVER, deadline);
+}
+
+bool
+wn_driver_has_moved(void)
+{
+    return has_moved;
 }
 
 bool

@@ -7,8 +7,10 @@
  *   word1  version 19 | count 32, signed | flags 13              a: one RMW per change, which also bumps the version
  *
  * Equations (asserted where they are cheap):
- *   I1  count(o) = local(word0) + count(word1) = owned + slot + pending units (+1 each for a queue entry, a finalizer)
- *   I2  owner != 0  <=>  local >= 1  <=>  not MERGED, but for the instants inside a merge (owner 0, not yet MERGED)
+ *   I1  count(o) = local(word0) + count(word1) = owned + slot + pending units (+1 each for a queue entry, a finalizer); of a
+ *       shared object: share.h
+ *   I2  owner != 0  <=>  local >= 1  <=>  not MERGED, but for the instants inside a merge (owner 0, not yet MERGED) and inside
+ *       a renewal (owner set, still MERGED; handoff.c). Owner TRANSIT: local 1, the only unit
  *   I3  not MERGED and count(word1) < 0  =>  QUEUED
  *   I4  MERGED and count(word1) == 0  =>  dead for everybody: no upgrade ever leaves that state
  *   I5  quiet (types with slots)  <=>  an entry in the owner's open candidate chunk;
@@ -38,7 +40,8 @@
 #define WN_SHARED    (UINT64_C(1) << 8) /* records count it apart; word1 holds WN_SHARE_BIAS beside its own part (share.h) */
 #define WN_FINALIZED (UINT64_C(1) << 9)
 #define WN_DEAD      (UINT64_C(1) << 10) /* the killer is done */
-#define WN_AGE       (UINT64_C(3) << 11)
+#define WN_AGE       (UINT64_C(3) << 11) /* collections survived, at most two; the collector's */
+#define WN_AGE_ONE   (UINT64_C(1) << 11)
 
 #define WN_COUNT_SHIFT 13
 #define WN_COUNT_ONE   (UINT64_C(1) << WN_COUNT_SHIFT)
@@ -56,6 +59,13 @@
 #define WN_MARKS   (WN_BUFFERED | WN_OWNLOG)
 #define WN_HOLDERS (WN_CLAIMED | WN_BUFFERED | WN_OWNLOG)
 
+/* Versions wrap; in rigged builds (check.h) they do so early in every object's life. */
+#if WN_CHECKS >= 3
+#define WN_WORD1_BORN (UINT64_C(0) - 3 * WN_VERSION_ONE)
+#else
+#define WN_WORD1_BORN UINT64_C(0)
+#endif
+
 /* A count that reaches WN_IMMORTAL is moved to WN_IMMORTAL_CENTRE and stays: half a range to either side for racing RMWs. */
 #ifndef WN_IMMORTAL
 #define WN_IMMORTAL ((int64_t)1 << 29)
@@ -71,6 +81,12 @@ static inline int64_t
 wn_count(uint64_t w1)
 {
     return (int32_t)(uint32_t)(w1 >> WN_COUNT_SHIFT);
+}
+
+static inline unsigned
+wn_age(uint64_t w1)
+{
+    return (unsigned)(w1 >> 11) & 3;
 }
 
 static inline uint64_t

@@ -22,6 +22,8 @@
 #include "collect.h"
 #include "final.h"
 #include "gate.h"
+#include "loop.h"
+#include "stall.h"
 
 #ifdef WN_STEPS
 void (*wn_step_hook)(const char *point);
@@ -78,6 +80,7 @@ after_fork_child(void)
     drives = wn_driver_forked();
     wn_background_forked();
     wn_final_forked();
+    wn_loop_forked();
     free_records_of_vanished_threads();
     if (r && r->home) /* lent to this thread; its home is not claimed by anybody any more */
         store_relaxed(&r->home->holder, 1u);
@@ -101,6 +104,8 @@ wn_life_init(void)
 {
     static struct wane_atomic32 registered;
 
+    wn_loop_init();
+    wn_stall_init();
     wn_background_init();
     wn_final_init();
     if (exchange_seq_cst(&registered, 1u)) /* the child of a fork in the middle of this begins anew */
@@ -196,6 +201,7 @@ add_record(struct wane_stats *s, struct wn_record *r)
     s->applied += load_relaxed(&c->applied);
     s->queued += load_relaxed(&c->queued);
     s->merged += load_relaxed(&c->merged);
+    s->held_bytes += load_relaxed(&r->held_bytes) + load_relaxed(&c->buried_bytes) - load_relaxed(&c->unearthed_bytes);
     s->lost_units += load_relaxed(&c->lost_units);
     s->lost_candidates += load_relaxed(&c->lost_candidates);
 }
@@ -212,6 +218,7 @@ wane_stats(struct wane_stats *out)
             add_record(out, r);
     }
     wn_collect_stats(out);
+    wn_stall_stats(out);
 }
 
 void

@@ -19,7 +19,7 @@ wn_chunk_new(struct wn_record *r)
         return NULL;
     }
     c->link.next = NULL;
-    c->ticket = 0;
+    c->ticket = c->bytes = 0;
     c->count = c->next = 0;
     return c;
 }
@@ -108,6 +108,8 @@ wn_log_pop(struct wn_record *r, struct wn_log *log)
         log->unsealed = NULL;
         compiler_barrier(); /* stopped here (fork), the list is whole */
     }
+    if (log->measured == c)
+        log->measured = NULL;
     log->first = (struct wn_chunk *)c->link.next;
     compiler_barrier();
     log->chunks--;

@@ -12,13 +12,18 @@
 
 #include "stack.h"
 
+#if WN_CHECKS >= 3
+#define WN_CHUNK_ENTRIES 4 /* rigged */
+#else
 #define WN_CHUNK_ENTRIES 252
+#endif
 
 struct wn_chunk {
     struct wn_link link;
     uint64_t       ticket; /* 0 until sealed */
     uint32_t       count;
     uint32_t       next; /* next entry to apply */
+    uint64_t       bytes; /* payloads of its objects, if a long log was measured (tend.c); else 0 */
     uintptr_t      entry[WN_CHUNK_ENTRIES];
 };
 
@@ -26,6 +31,7 @@ struct wn_log {
     struct wn_chunk *first; /* oldest */
     struct wn_chunk *open;  /* newest, takes entries; NULL or the last of the list */
     struct wn_chunk *unsealed; /* the first without a ticket; those after it have none either */
+    struct wn_chunk *measured; /* the last of those that were, or NULL */
     uint32_t         chunks;
 };
 

@@ -50,6 +50,8 @@ struct wn_shared_count {
 
 struct wn_counters {
     struct wane_atomic64 born, died, bytes_born, bytes_died;
+    struct wane_atomic64 died_marked; /* dead, but in a candidate log */
+    struct wane_atomic64 buried_bytes, unearthed_bytes; /* payloads of the dead that wait for a grace period; freed after it */
     struct wane_atomic64 displaced, applied, queued, merged, lost_units, lost_candidates;
 };
 
@@ -62,7 +64,11 @@ struct wn_record {
     struct wane_atomic64 sealed_at; /* a: every displacement before this epoch has a ticket */
     struct wane_atomic64 handed_at; /* a: candidates noted before this epoch have been handed over */
     struct wane_atomic64 settled;   /* a: units with a ticket up to this have been given back */
+    struct wane_atomic32 tid;       /* a: of the holding thread */
     uint32_t             id;
+    /* the driver's: the section it saw last, since when, and whether that was reported */
+    uint64_t             seen_epoch, seen_since;
+    bool                 stall_reported;
     struct wn_record    *home; /* o: of the thread that was lent this record; NULL: it has none */
 
     /* line 1: strangers push here */
@@ -78,6 +84,7 @@ struct wn_record {
         struct wane_atomic64   local;
     } intent;
     struct wn_log       deferred;   /* displaced units */
+    struct wane_atomic64 held_bytes; /* o: payloads of displaced objects in chunks that were measured (log.h) */
     struct wn_log       candidates; /* open chunk only; sealed ones go to the collector */
     struct wane_atomic32 candidate_count; /* entries in the open chunk, for the driver */
     struct wn_chunk    *spare;

@@ -111,15 +111,13 @@ wait_until_merged(struct wn_collection *c)
     uint32_t i = 0;
 
     for (;;) {
-        uint32_t before = i;
-
         while (i < c->members && is_merged(&c->member[i]))
             i++;
-        if (i > before)
-            deadline = soon(MERGE_NS); /* since the last progress */
         if (i == c->members || wn_now() > deadline)
             break;
         (void)wn_driver_round(WN_ATTEND, true);
+        if (wn_driver_has_moved())
+            deadline = soon(MERGE_NS); /* since the last progress; queues are long, and drained from their other end */
         if (!wn_driver_has_more() && !is_merged(&c->member[i]))
             wn_driver_sleep(50000);
     }

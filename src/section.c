@@ -21,7 +21,10 @@
  * exhausted and all emergency records are taken.
  */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "life.h"
 #include "step.h"
@@ -84,6 +87,7 @@ borrow(struct wn_record *home)
         wn_record_free(r);
     }
     r->home = home;
+    store_relaxed(&r->tid, home ? load_relaxed(&home->tid) : (uint32_t)syscall(SYS_gettid));
     fetch_or_relaxed(&r->pub.attention, WN_LENT); /* the leave must come out of line */
     wane_self.record = &r->pub;
 }
@@ -126,6 +130,7 @@ thread_exits(void *record)
     struct wn_record *home = record, *r = self();
 
     if (r && (load_relaxed(&r->pub.ctr) & WANE_NEST)) { /* exit inside a section: close it, all levels */
+        fprintf(stderr, "wane: thread %u has ended inside a section; it is closed\n", load_relaxed(&r->tid));
         r->burying = r->hold_seals = false; /* it may have been inside a callback of ours */
         fetch_or_relaxed(&r->pub.attention, WN_ATTEND); /* what it was burying goes on, also on a record that was lent to it */
         store_relaxed(&r->pub.ctr, (load_relaxed(&r->pub.ctr) & ~WANE_NEST) | 1);
@@ -171,6 +176,7 @@ attach(void)
         borrow(NULL);
         return;
     }
+    store_relaxed(&r->tid, (uint32_t)syscall(SYS_gettid));
     wane_self.record = &r->pub;
     if (!open_on(r)) {
         close_on(r);

@@ -82,19 +82,43 @@ apply(struct wn_record *r)
     struct wn_chunk *c;
 
     for (int n = 0; n < APPLY_BUDGET && (c = wn_log_ripe(&r->deferred)); n++) {
-        if (c->next == c->count)
+        if (c->next == c->count) {
+            wn_counter_add(&r->held_bytes, -c->bytes);
             wn_log_pop(r, &r->deferred);
+        }
         else
             apply_entry(r, c);
     }
 }
 
-/* A thread that displaces faster than the background polls asks for itself. */
+/* How many bytes a sealed chunk holds back; its objects are not freed before it is applied. */
+static void
+measure(struct wn_record *r, struct wn_chunk *c)
+{
+    for (uint32_t i = c->next; i < c->count; i++) {
+        struct wane_header *h = (struct wane_header *)c->entry[i];
+
+        if (c->entry[i] == WN_ENTRY_CALL)
+            i += 2;
+        else if (h)
+            c->bytes += wn_type_payload_size(wn_type_of(h), h);
+    }
+    wn_counter_add(&r->held_bytes, c->bytes);
+}
+
+/* A thread that displaces faster than the background polls asks for itself. Where that does not help, say what is held back. */
 static void
 look_for_grace(struct wn_record *r)
 {
-    if (r->deferred.chunks >= POLL_CHUNKS && r->deferred.first->ticket)
-        (void)wn_grace_poll(r->deferred.first->ticket);
+    struct wn_chunk *c = r->deferred.first;
+
+    if (r->deferred.chunks < POLL_CHUNKS || !c->ticket || wn_grace_poll(c->ticket))
+        return;
+    for (c = r->deferred.measured ? r->deferred.measured : c; c && c->ticket; c = (struct wn_chunk *)c->link.next) {
+        if (!c->bytes)
+            measure(r, c);
+        r->deferred.measured = c;
+    }
 }
 
 /* A thread whose sections kill more than one budget buries would never catch up: each leave in a row doubles what it does. Not

@@ -37,10 +37,14 @@ static void
 publish_mark(uintptr_t entry, struct wn_record *r)
 {
     struct wane_header *h = (struct wane_header *)(entry & ~WN_ENTRY_KIND);
+    uint64_t            w0;
 
     if (!(entry & WN_ENTRY_OWN) || (load_acquire(&h->word1) & WN_MERGED))
         return; /* BUFFERED, or folded by the merge */
-    if (wn_owner(load_relaxed(&h->word0)) != r->id)
+    w0 = load_relaxed(&h->word0);
+    if (!wn_owner(w0)) /* the child of a fork: its holder was stopped inside the last release. Its unit is back, and leaks. */
+        store_relaxed(&h->word0, w0 | r->pub.me | 1);
+    else if (wn_owner(w0) != r->id)
         wn_fatal(h, "internal error: a candidate entry of another owner");
     wn_flags_change(h, 0, WN_OWNLOG);
     wn_count_unquiet(h);

@@ -1,75 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * race_handoff.c - objects in transit, biased anew and shared, at exact points
+ * race_handoff.c - objects in transit and biased anew, at exact points
  */
-#include <errno.h>
-
-#include "race_common.h"
-
-#include "count.h"
-#include "driver.h"
-#include "handoff.h"
-#include "share.h"
-
-static struct {
-    struct actor m1, m2;
-    struct node *a, *x;
-    struct gate  may_go;
-    int          ended, x_ended, rc;
-    uint32_t     id1, id2;
-} w;
-
-static void
-remember_id(void *id)
-{
-    wane_enter();
-    *(uint32_t *)id = wn_standing()->id;
-    wane_leave();
-}
-
-static int
-setup(void **state)
-{
-    (void)state;
-    memset(&w, 0, sizeof w);
-    pthread_mutex_init(&w.may_go.lock, NULL);
-    pthread_cond_init(&w.may_go.changed, NULL);
-    schedule_begin();
-    actor_start(&w.m1);
-    actor_start(&w.m2);
-    act(&w.m1, remember_id, &w.id1);
-    act(&w.m2, remember_id, &w.id2);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    off_steps();
-    actor_stop(&w.m1);
-    actor_stop(&w.m2);
-    return wane_shutdown();
-}
-
-static uint64_t
-word0_of(const void *object)
-{
-    return load_relaxed(&WANE_HEADER(object)->word0);
-}
-
-static uint64_t
-word1_of(const void *object)
-{
-    return load_relaxed(&WANE_HEADER(object)->word1);
-}
-
-static void
-make_x(void *unused)
-{
-    (void)unused;
-    w.x = node_new(&w.x_ended);
-}
+#include "handoff_common.h"
 
 static void
 give_x(void *unused)
@@ -85,13 +18,6 @@ adopt_x(void *unused)
     assert_ptr_equal(wane_adopt(w.x), w.x);
 }
 
-static void
-release_x(void *unused)
-{
-    (void)unused;
-    wane_release(w.x);
-}
-
 /* ---- Give and adopt ---------------------------------------------------------------------------------------------- */
 
 static void
@@ -102,11 +28,11 @@ given_and_adopted_without_a_change_of_word1(void **state)
     act(&w.m1, give_x, NULL);
     assert_int_equal(w.rc, 0);
     assert_int_equal(wn_owner(word0_of(w.x)), WN_TRANSIT);
-    assert_int_equal(word1_of(w.x), 0);
+    assert_int_equal(word1_of(w.x), WN_WORD1_BORN);
     act(&w.m2, adopt_x, NULL);
     assert_int_equal(wn_owner(word0_of(w.x)), w.id2);
     assert_int_equal(wn_local(word0_of(w.x)), 1);
-    assert_int_equal(word1_of(w.x), 0);
+    assert_int_equal(word1_of(w.x), WN_WORD1_BORN);
     act(&w.m2, release_x, NULL);
     assert_int_equal(w.x_ended, 1); /* at once: it was m2's */
 }
@@ -404,219 +330,6 @@ given_after_the_look_at_what_moves(void **state)
     assert_int_equal(w.ended, 1);
 }
 
-/* ---- Shared objects ------------------------------------------------------------------------------------------------ */
-
-static void
-retain_x_inside(void *unused)
-{
-    (void)unused;
-    WANE_SECTION
-    wane_retain(w.x);
-}
-
-static void
-release_x_inside(void *unused)
-{
-    (void)unused;
-    WANE_SECTION
-    wane_release(w.x);
-}
-
-static void
-strangers_count_on_their_records(void **state)
-{
-    uint64_t word;
-
-    (void)state;
-    act(&w.m1, make_x, NULL);
-    assert_int_equal(wane_share(w.x), 0);
-    assert_int_equal(wane_share(w.x), -EALREADY);
-    word = word1_of(w.x);
-    act(&w.m2, retain_x_inside, NULL);
-    act(&w.m2, retain_x_inside, NULL);
-    WANE_SECTION
-    wane_release(w.x); /* one of m2's, by agreement */
-    assert_int_equal(word1_of(w.x), word);
-    assert_int_equal(wane_unshare(w.x), 0);
-    assert_int_equal(wane_unshare(w.x), -EINVAL);
-    assert_int_equal(wane_share(w.x), -EBUSY); /* not summed up yet */
-    assert_int_equal(wane_barrier(), 0);
-    assert_int_equal(wn_count(word1_of(w.x)), 1); /* and one in word0 */
-    assert_int_equal(wn_owner(word0_of(w.x)), w.id1);
-    assert_int_equal(wane_share(w.x), 0);
-    assert_int_equal(wane_unshare(w.x), 0);
-    assert_int_equal(wane_barrier(), 0);
-    act(&w.m2, release_x, NULL);
-    assert_int_equal(w.x_ended, 0);
-    act(&w.m1, release_x, NULL);
-    (void)collect();
-    assert_int_equal(w.x_ended, 1);
-}
-
-/* The last units go while the object is shared: it dies when it is unshared. */
-static void
-death_is_found_by_unsharing(void **state)
-{
-    (void)state;
-    act(&w.m1, make_x, NULL);
-    assert_int_equal(wane_share(w.x), 0);
-    act(&w.m2, release_x_inside, NULL); /* m1's unit, by agreement */
-    assert_int_equal(wane_barrier(), 0);
-    (void)collect();
-    assert_int_equal(w.x_ended, 0);
-    assert_int_equal(wane_unshare(w.x), 0); /* nobody holds it, but it is there */
-    assert_int_equal(wane_barrier(), 0);
-    (void)collect();
-    assert_int_equal(w.x_ended, 1);
-}
-
-static void
-make_x_with_three_units(void *unused)
-{
-    make_x(unused);
-    WANE_SECTION
-    {
-        wane_retain(w.x);
-        wane_retain(w.x);
-    }
-}
-
-/* Not merged, and below zero without its owner's part: to the owner's queue. */
-static void
-below_zero_it_goes_to_its_owners_queue(void **state)
-{
-    (void)state;
-    act(&w.m1, make_x_with_three_units, NULL);
-    assert_int_equal(wane_share(w.x), 0);
-    act(&w.m2, release_x_inside, NULL);
-    act(&w.m2, release_x_inside, NULL);
-    assert_int_equal(wane_unshare(w.x), 0);
-    assert_int_equal(wane_barrier(), 0);
-    assert_true(word1_of(w.x) & WN_MERGED);
-    assert_int_equal(wn_count(word1_of(w.x)), 1);
-    assert_int_equal(w.x_ended, 0);
-    wane_release(w.x);
-    (void)collect();
-    assert_int_equal(w.x_ended, 1);
-}
-
-static void
-unshare_x(void *unused)
-{
-    (void)unused;
-    assert_int_equal(wane_unshare(w.x), 0);
-}
-
-static void
-main_unshares(void *unused)
-{
-    act(&w.m1, unshare_x, unused);
-}
-
-static void
-retain_with_an_unshare_in_between(void *unused)
-{
-    on_step("share:seen", main_unshares, NULL);
-    retain_x_inside(unused);
-    off_steps();
-}
-
-/* A thread has seen SHARED and stops; the object is unshared; the thread goes on. Its unit is not lost. */
-static void
-unshared_under_a_thread_that_counts(void **state)
-{
-    (void)state;
-    act(&w.m1, make_x, NULL);
-    assert_int_equal(wane_share(w.x), 0);
-    act(&w.m2, retain_with_an_unshare_in_between, NULL);
-    assert_int_equal(wane_barrier(), 0);
-    act(&w.m2, release_x, NULL);
-    assert_int_equal(wane_barrier(), 0);
-    (void)collect();
-    assert_int_equal(w.x_ended, 0); /* m1 holds it */
-    act(&w.m1, release_x, NULL);
-    assert_int_equal(wane_barrier(), 0);
-    (void)collect();
-    assert_int_equal(w.x_ended, 1);
-}
-
-static void
-put_ring(void *unused)
-{
-    (void)unused;
-    w.a = node_new(&w.ended);
-    w.x = node_new(&w.x_ended);
-    wane_set(&w.a->s[0], w.x);
-    wane_set(&w.x->s[0], w.a);
-}
-
-static void
-release_ring(void *unused)
-{
-    (void)unused;
-    wane_release(w.a);
-    wane_release(w.x);
-}
-
-/* A ring with a shared member, held by nothing but units on records: kept; unshared and let go, it is collected. */
-static void
-a_shared_ring_is_live(void **state)
-{
-    (void)state;
-    act(&w.m1, put_ring, NULL);
-    assert_int_equal(wane_share(w.x), 0);
-    act(&w.m2, retain_x_inside, NULL);
-    act(&w.m1, release_ring, NULL);
-    assert_int_equal(collect(), 0);
-    act(&w.m2, release_x_inside, NULL);
-    assert_int_equal(collect(), 0);
-    assert_int_equal(w.x_ended + w.ended, 0);
-    WANE_SECTION
-    assert_int_equal(wane_unshare(w.x), 0);
-    assert_int_equal(wane_barrier(), 0);
-    assert_int_equal(collect(), 2);
-    assert_int_equal(w.x_ended + w.ended, 2);
-}
-
-static void
-share_many(void *unused)
-{
-    (void)unused;
-    struct node *n[3 * WN_SHARED_COUNTS];
-    int          gone = 0;
-
-    for (size_t i = 0; i < 3 * WN_SHARED_COUNTS; i++) {
-        n[i] = node_new(&gone);
-        assert_int_equal(wane_give(n[i]), 0); /* whoever counts it is a stranger then */
-        n[i] = wane_adopt(n[i]);
-        assert_int_equal(wane_share(n[i]), 0);
-    }
-    w.a = wane_new(&node_type);
-    for (size_t i = 0; i < 3 * WN_SHARED_COUNTS; i++)
-        wane_retain(n[i]); /* outside of sections: in word1 */
-    for (size_t i = 0; i < 3 * WN_SHARED_COUNTS; i++)
-        assert_int_equal(wane_unshare(n[i]), 0);
-    assert_int_equal(wane_barrier(), 0);
-    for (size_t i = 0; i < 3 * WN_SHARED_COUNTS; i++) {
-        assert_int_equal(gone, (int)i);
-        wane_release(n[i]);
-        wane_release(n[i]);
-        assert_int_equal(wane_barrier(), 0);
-        (void)collect();
-    }
-    w.a->ended = &w.ended;
-    wane_release(w.a);
-}
-
-static void
-more_shared_objects_than_entries(void **state)
-{
-    (void)state;
-    share_many(NULL);
-}
-
-#define RACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int
 main(void)
 {
@@ -630,12 +343,6 @@ main(void)
         RACE(a_claim_in_the_middle_of_an_adoption_wins),
         RACE(given_while_it_is_claimed),
         RACE(given_after_the_look_at_what_moves),
-        RACE(strangers_count_on_their_records),
-        RACE(death_is_found_by_unsharing),
-        RACE(below_zero_it_goes_to_its_owners_queue),
-        RACE(unshared_under_a_thread_that_counts),
-        RACE(a_shared_ring_is_live),
-        RACE(more_shared_objects_than_entries),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

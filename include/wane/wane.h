@@ -38,6 +38,16 @@ typedef struct wane_slot {
     uintptr_t bits; /* the library's: use the calls below */
 } wane_slot;
 
+/*
+ * With WANE_CHECKED defined before this header is included, peeks, leaves, releases and uses of objects say where they stand, and
+ * what breaks the borrow rule and does harm is refused with the names of the borrow, of the container and of the release that
+ * ended it. The calls below are what it uses; not for programs.
+ */
+void *wane_checked_peek(const wane_slot *slot, const char *file, int line);
+void *wane_checked_use(const void *object, const char *file, int line);
+void  wane_checked_release(void *object, const char *file, int line);
+void  wane_checked_leave(const char *file, int line);
+
 #include <wane/fast.h> /* wane_enter, wane_leave, wane_retain, wane_release, wane_peek, wane_tag .. (contracts below) */
 
 /* ---- Types ---------------------------------------------------------------------------------------------------- */
@@ -242,9 +252,9 @@ wane_checkpoint(void)
 bool wane_in_section(void);
 
 /* WANE_SECTION { ... }: a section for one statement. break, return and goto leave it properly. */
-#define WANE_SECTION                                                                                            \
-    for (int wane_section_ __attribute__((cleanup(wane_section_end))) = wane_section_begin(); wane_section_;    \
-         wane_section_ = wane_section_step())
+#define WANE_SECTION WANE_SECTION_(WANE_CAT(wane_section_, __LINE__))
+#define WANE_SECTION_(name) \
+    for (int name __attribute__((cleanup(wane_section_end))) = wane_section_begin(); name; name = wane_section_step())
 
 WANE_INLINE int
 wane_section_begin(void)
@@ -356,7 +366,8 @@ int wane_free_deferred(void *pointer, void (*fn)(void *));
  * wane_weak - the weak reference of an object: itself an object, one per target, storable in slots
  *
  * @object   owned or borrowed
- * Returns   owned weak reference; NULL with ENOMEM, or ESRCH: the object is dying (inside its dispose)
+ * Returns   owned weak reference; NULL with ENOMEM, or ESRCH: the object is dying (inside its dispose). Two weak
+ *           references are to the same object exactly if they are the same pointer
  * Threads   any
  *
  * wane_weak_get - upgrade
@@ -368,6 +379,33 @@ int wane_free_deferred(void *pointer, void (*fn)(void *));
  */
 void *wane_weak(void *object) WANE_MUST_USE;
 void *wane_weak_get(void *weak) WANE_MUST_USE;
+
+/**
+ * wane_weak_notify - have fn(weak, arg) called once, when the target dies
+ *
+ * @weak     from wane_weak; any number of callbacks, in no promised order
+ * @fn       called after the target's dispose (in a cycle: after every dispose), so what it held open is closed;
+ *           upgrades give NULL by then, for ever. Finalizers that resurrect the target call nothing
+ * Returns   0: it will run, unless it is cancelled first. -ESRCH: the target is dead, fn is never called
+ * Counts    none: arg is the caller's matter. The target holds its weak reference until the callbacks ran
+ * Errors    -ENOMEM (nothing was registered); -EINVAL (fn is NULL). The death itself needs no memory
+ * Threads   any. fn runs on the thread that buries the target: one inside a release or a leave, or one of the library's
+ *           own; inside a section, no lock held. It may make, retain, release, store, upgrade, register and cancel; it
+ *           must not block, and must not need a lock that is held around a release or a leave
+ * Progress  lock-free after malloc; linear in the weak reference's callbacks when some were cancelled
+ *
+ * A target that never dies (leaked, immortal, alive at wane_shutdown) calls nothing. In the child of a fork the
+ * callbacks of targets that other threads were just burying do not run.
+ *
+ * wane_weak_unnotify - cancel one registration of the same fn and arg
+ *
+ * Returns   true: it was removed and never runs; arg is the caller's again. false: it has begun to run (here or on
+ *           another thread; it may still be running), or was not registered
+ * Threads   any, inside callbacks too
+ * Progress  lock-free; linear in the weak reference's callbacks
+ */
+int  wane_weak_notify(void *weak, void (*fn)(void *weak, void *arg), void *arg) WANE_MUST_USE;
+bool wane_weak_unnotify(void *weak, void (*fn)(void *weak, void *arg), void *arg);
 
 /* ---- Collection ----------------------------------------------------------------------------------------------- */
 
@@ -387,7 +425,8 @@ struct wane_collected {
 /**
  * wane_collect - find and destroy isolated cycles now, on this thread
  *
- * @generation  0..WANE_ALL. Today every collection is complete, whatever is asked for
+ * @generation  0..WANE_ALL: objects that have survived at most so many collections; what is older counts as live. Younger
+ *              generations examine a bounded number of objects, WANE_ALL all that the candidates reach
  * @result      what was found (summed over the rounds it took), or NULL
  * Returns      0; -EDEADLK inside a section, or in a thread that is ending (nothing was done); -EINVAL;
  *              -EAGAIN: a section that does not end kept it from finishing; what was not freed is kept
@@ -395,6 +434,17 @@ struct wane_collected {
  * Progress     blocking: on the sections that are open now, at most about a second
  */
 int wane_collect(int generation, struct wane_collected *result);
+
+/**
+ * wane_set_threshold - how many candidates of a generation (0 or 1) make the background collect it without waiting
+ * wane_threshold - what is set
+ *
+ * The oldest generation has none: it is collected when its last collection is paid for (docs/design.md, section 8).
+ * Returns   0; -EINVAL: no such generation
+ * Threads   any
+ */
+int    wane_set_threshold(int generation, size_t candidates);
+size_t wane_threshold(int generation);
 
 /**
  * wane_barrier - wait until every unit that was displaced before this call has been given back
@@ -410,6 +460,54 @@ int wane_barrier(void);
  * Returns   how many ran. Without a call to it they run on a thread of the library's own
  */
 size_t wane_run_finalizers(void);
+
+/* ---- Programs that drive by themselves ------------------------------------------------------------------------- */
+
+/**
+ * wane_use_threads - may the library run threads of its own (as it does, unless WANE_NO_THREADS is set)?
+ *
+ * @yes      false: those that run are ended, and none is started; the program calls wane_step and wane_run_finalizers
+ * Returns   0; -EDEADLK inside a section
+ * Threads   one at a time, not from callbacks
+ * Progress  blocking: on the threads that end, that is on a tick of the background and on a finalizer that is running
+ *
+ * wane_step - a slice of what the background does: grace periods, records of idle or ended threads, deaths, collections
+ *
+ * @nanoseconds  how long to go on while there is more to do; a collection that is due is not cut short
+ * Returns   1: there is more to do now; 0: nothing, or nothing but what has to wait; -EDEADLK inside a section, or in a thread
+ *           that is ending; -EBUSY: another thread is at it
+ * Threads   any, outside sections
+ * Progress  never waits for another thread
+ *
+ * wane_event_fd - a descriptor for poll, select, epoll: readable when wane_step has something to do, or a finalizer is due
+ *
+ * Returns   the descriptor, the same at each call (do not read, write or close it); -errno. A forked child has its own under
+ *           the same number
+ * Threads   any
+ */
+int wane_use_threads(bool yes);
+int wane_step(uint64_t nanoseconds);
+int wane_event_fd(void);
+
+/* A section that holds grace periods up. */
+struct wane_stall {
+    uint32_t    tid;         /* the thread's id, as gettid() gives it */
+    const char *thread;      /* its name; valid during the call */
+    uint64_t    nanoseconds; /* since the section was first seen, at most a tick of 2 ms after it began to hold anything up */
+    uint64_t    units;       /* displaced units that wait, in all */
+    uint64_t    bytes;       /* as held_bytes in the statistics */
+};
+
+/**
+ * wane_on_stall - hear of sections that do not end
+ *
+ * @milliseconds  from what age on; each section is reported once
+ * @fn       called on the background's thread, or in wane_step, outside sections; NULL: nothing is reported. With the
+ *           environment variable WANE_STALL_MS set, a line on stderr is written from the start
+ * Returns   0, or -ENOMEM
+ * Threads   any; the last call counts
+ */
+int wane_on_stall(unsigned milliseconds, void (*fn)(const struct wane_stall *stall, void *arg), void *arg);
 
 /* ---- Statistics and life -------------------------------------------------------------------------------------- */
 
@@ -427,6 +525,10 @@ struct wane_stats {
     uint64_t records;                    /* identities made so far */
     uint64_t lost_units;                 /* units left counted because memory ran out (leaks, never frees) */
     uint64_t lost_candidates;
+    uint64_t held_bytes;                 /* payloads that wait for a grace period: of the dead, and of displaced objects as
+                                            far as long logs were measured (displaced - applied: how many units wait) */
+    uint64_t stalled_nanoseconds;        /* age of the oldest section when it was last looked at, if it held anything up */
+    uint64_t stalls;                     /* sections reported by wane_on_stall */
 };
 
 /**
@@ -479,5 +581,19 @@ int wane_shutdown(void);
 
 /* A type without slots. */
 #define WANE_LEAF_TYPE(T) static struct wane_type T##_type = {#T, sizeof(struct T), 0, 0, 0, 0, 0, 0, {0}}
+
+/* ---- Checked programs ----------------------------------------------------------------------------------------- */
+
+#ifdef WANE_CHECKED
+#define WANE_USE_(object) wane_checked_use((object), __FILE__, __LINE__)
+#define wane_peek(slot) wane_checked_peek((slot), __FILE__, __LINE__)
+#define wane_leave() wane_checked_leave(__FILE__, __LINE__)
+#define wane_release(object) wane_checked_release((object), __FILE__, __LINE__)
+#define wane_retain(object) wane_retain(WANE_USE_(object))
+#define wane_set(slot, object) wane_set((slot), WANE_USE_(object))
+#define wane_put(slot, object) wane_put((slot), WANE_USE_(object))
+#define wane_swap(slot, object) wane_swap((slot), WANE_USE_(object))
+#define wane_weak(object) wane_weak(WANE_USE_(object))
+#endif
 
 #endif
