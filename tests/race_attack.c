@@ -499,7 +499,91 @@ who_ends_in_a_callback_leaves_no_dead_on_a_lent_record(void **state)
     assert_int_equal(alive(), before + 1); /* whose dispose did not return: it leaks */
 }
 
+/* ---- A thread that ends inside a callback that it runs as the driver ------------------------------------------------- */
+
+static void
+end_the_thread(void *flag)
+{
+    *(int *)flag = 1;
+    pthread_exit(NULL);
+}
+
+static int called;
+
+static void
+defer_the_end(void *unused)
+{
+    (void)unused;
+    assert_int_equal(wane_free_deferred(&called, end_the_thread), 0);
+}
+
+static void *
+drives(void *unused)
+{
+    (void)wane_barrier();
+    return unused;
+}
+
+static void *
+defers_and_drives(void *unused)
+{
+    defer_the_end(unused);
+    return drives(unused);
+}
+
+static struct wane_type ring_type = {"fragile ring", 16, pair_slots, 2, 0, fragile_dispose, 0, 0, {0}};
+
+static void *
+collects(void *unused)
+{
+    wane_slot *ring = wane_new(&ring_type);
+
+    wane_set(&ring[0], ring);
+    wane_release(ring);
+    may_exit = true;
+    (void)wane_collect(WANE_ALL, NULL);
+    return unused;
+}
+
+/* Its own record, another one, and a collection: whoever drives next finds the lock free, the claim ended, the rest kept. */
+static void
+who_ends_as_the_driver_lets_others_drive(void **state)
+{
+    pthread_t t;
+#ifdef __SANITIZE_ADDRESS__
+    int cases = 2; /* the third leaves tables of the collector behind */
+#else
+    int cases = 3;
+#endif
+
+    (void)state;
+    for (int i = 0; i < cases; i++) {
+        called = buried = 0;
+        act(&w.m1, make_x, NULL);
+        if (i == 1)
+            act(&w.m1, defer_the_end, NULL);
+        pthread_create(&t, NULL, i == 0 ? defers_and_drives : i == 1 ? drives : collects, NULL);
+        pthread_join(t, NULL);
+        assert_int_equal(called + buried, 1);
+        assert_int_equal(wane_barrier(), 0);
+        (void)collect();
+        wane_release(w.x); /* m1's, by agreement: its record is claimed and tended as ever */
+        assert_int_equal(wane_barrier(), 0);
+        (void)collect();
+        assert_int_equal(w.x_ended, i + 1);
+    }
+}
+
+/* Whose dispose did not return is leaked. */
+static int
+teardown_after_leaks(void **state)
+{
+    (void)teardown(state);
+    return 0;
+}
+
 #define RACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define LEAKS(f) cmocka_unit_test_setup_teardown(f, setup, teardown_after_leaks)
 
 int
 main(void)
@@ -515,7 +599,8 @@ main(void)
         RACE(seals_are_held_but_not_for_ever),
         RACE(the_dead_do_not_pile_up),
         RACE(many_small_arrays_are_dropped_in_few_shares),
-        cmocka_unit_test_setup(who_ends_in_a_callback_leaves_no_dead_on_a_lent_record, setup), /* last: one object leaks */
+        LEAKS(who_ends_as_the_driver_lets_others_drive),
+        LEAKS(who_ends_in_a_callback_leaves_no_dead_on_a_lent_record),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
