@@ -20,7 +20,7 @@ static struct {
     struct node *x;
     void        *weak;
     int          x_ended;
-    uint32_t     id1, id2;
+    uint32_t     id2;
 } w;
 
 static void
@@ -39,7 +39,6 @@ setup(void **state)
     schedule_begin();
     actor_start(&w.m1);
     actor_start(&w.m2);
-    act(&w.m1, remember_id, &w.id1);
     act(&w.m2, remember_id, &w.id2);
     return 0;
 }
@@ -340,15 +339,6 @@ alive(void)
     return s.objects_born - s.objects_died;
 }
 
-static uint64_t
-displaced(void)
-{
-    struct wane_stats s;
-
-    wane_stats(&s);
-    return s.displaced - s.applied;
-}
-
 /* One section: a wide array is made and dies, and one unit is displaced. */
 static void
 kill_wide(size_t width)
@@ -368,10 +358,13 @@ kill_wide(size_t width)
 static void
 seals_are_held_but_not_for_ever(void **state)
 {
+    struct wane_stats s;
+
     (void)state;
     for (int i = 0; i < 300; i++)
         kill_wide(1000);
-    assert_true(displaced() < 100);
+    wane_stats(&s);
+    assert_true(s.displaced - s.applied < 100);
     wane_clear(&root);
     assert_int_equal(wane_barrier(), 0);
 }
@@ -383,7 +376,7 @@ the_dead_do_not_pile_up(void **state)
     (void)state;
     for (int i = 0; i < 100; i++)
         kill_wide(3000);
-    assert_true(alive() < 100 * 3000 / 4);
+    assert_true(alive() < 75000);
     wane_clear(&root);
     assert_int_equal(wane_barrier(), 0);
 }
@@ -431,7 +424,8 @@ static struct gate      has_home, may_enter, has_entered, may_die;
 static uint32_t         home_id;
 static int              buried;
 static bool             may_exit;
-static void *volatile   half_dead; /* for the leak checkers */
+static int              leaked;
+static void *volatile   half_dead[3]; /* for the leak checkers */
 static const uint32_t   pair_slots[] = {0, 8};
 static void             fragile_dispose(void *object);
 static struct wane_type pair_type = {"pair", 16, pair_slots, 2, 0, 0, 0, 0, {0}};
@@ -442,7 +436,7 @@ fragile_dispose(void *object)
 {
     buried++;
     if (may_exit) {
-        half_dead = object;
+        half_dead[leaked++] = object;
         may_exit = false;
         pthread_exit(NULL);
     }
@@ -550,14 +544,9 @@ static void
 who_ends_as_the_driver_lets_others_drive(void **state)
 {
     pthread_t t;
-#ifdef __SANITIZE_ADDRESS__
-    int cases = 2; /* the third leaves tables of the collector behind */
-#else
-    int cases = 3;
-#endif
 
     (void)state;
-    for (int i = 0; i < cases; i++) {
+    for (int i = 0; i < 3; i++) {
         called = buried = 0;
         act(&w.m1, make_x, NULL);
         if (i == 1)
