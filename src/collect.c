@@ -173,6 +173,8 @@ close_collection(struct wn_collection *c)
     free(c->member);
     c->member = NULL;
     c->members = 0;
+    free(c->order);
+    c->order = NULL;
     c->under_way = false;
 }
 

@@ -33,6 +33,7 @@ struct wn_collection {
     uint32_t              most; /* candidates in one collection; the rest of the batch waits. 0: all */
     struct wn_member     *member; /* the suspects */
     uint32_t              members;
+    uint32_t             *order; /* the members by components, and where these end */
     struct wn_edges       first, second; /* the two traces */
     struct wane_collected result;
     uint32_t              destroying; /* the component under destruction */

@@ -35,13 +35,14 @@ wn_count_immortalise(struct wane_header *h)
     return true;
 }
 
-/* The count has reached WN_IMMORTAL: to the middle of the range, where racing changes cannot move it out. */
+/* The count has reached WN_IMMORTAL: to the middle of the range, where racing changes cannot move it out. A little below the
+ * middle it is there already: releases of immortals take one and put it back. */
 static void
 saturate(struct wane_header *h)
 {
     uint64_t w = load_relaxed(&h->word1);
 
-    while (wn_count(w) < WN_IMMORTAL_CENTRE)
+    while (wn_count(w) < WN_IMMORTAL_CENTRE - WN_IMMORTAL / 2)
         if (cas_acq_rel(&h->word1, &w, with_count(w, WN_IMMORTAL_CENTRE) + WN_VERSION_ONE)) {
             fprintf(stderr, "wane: the count of an object of type '%s' is saturated; it is immortal now\n",
                     wn_type_of(h)->name);
@@ -76,6 +77,17 @@ wn_count_moved(struct wane_header *h)
     /* release E11: the slot was cleared before. REVIEW goes as in a retain: the mover holds the unit, and versions wrap. */
     if (fetch_add_release(&h->word1, WN_VERSION_ONE) & WN_REVIEW)
         fetch_and_relaxed(&h->word1, ~WN_REVIEW);
+}
+
+bool
+wn_count_spill(struct wane_header *h, struct wn_record *r)
+{
+    /* Added first: who stops in between (fork) has counted too much. */
+    if (!(load_acquire(&h->word1) & WN_SHARED) || !wn_share_add(r, h, WANE_LOCAL_LIMIT / 2))
+        return false;
+    compiler_barrier();
+    store_relaxed(&h->word0, load_relaxed(&h->word0) - WANE_LOCAL_LIMIT / 2);
+    return true;
 }
 
 /* ---- Merge ---------------------------------------------------------------------------------------------------- */
@@ -117,14 +129,17 @@ bool
 wn_count_merge(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 {
     uint64_t w0 = load_relaxed(&h->word0);
+    uint64_t local = wn_local(w0);
     uint64_t w1, n;
 
     if (wn_owner(w0) != r->id)
         return false;
-    give_word0_up(h, r, w0, wn_local(w0));
+    if ((load_acquire(&h->word1) & WN_SHARED) && wn_share_add(r, h, local))
+        local = 0; /* word1 need not hold it: it may be large, and owed to others */
+    give_word0_up(h, r, w0, local);
     w1 = load_relaxed(&h->word1);
     do
-        n = merged_word(w1 & ~WN_QUEUED, (int64_t)wn_local(w0), w0 & WANE_QUIET, t);
+        n = merged_word(w1 & ~WN_QUEUED, (int64_t)local, w0 & WANE_QUIET, t);
     while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10: word0 was given up before MERGED is seen */
     intent_done(r);
     return true;
@@ -242,7 +257,7 @@ release_own(struct wane_header *h, const struct wn_type *t, struct wn_record *r,
 
     if (wn_local(w0) == 1)
         return release_last_local(h, t, r, w0, room);
-    if (wn_local(w0) >= (uint64_t)WANE_LOCAL_LIMIT)
+    if (wn_local(w0) >= (uint64_t)WANE_LOCAL_LIMIT && !wn_count_spill(h, r))
         return v; /* saturated by retains: immortal */
     if (t->traced)
         v = mark_own(h, w0, room);
@@ -275,7 +290,7 @@ stranger_step(uint64_t w1, uint64_t *n, const struct wane_header *h, const struc
     if ((w1 & WN_MERGED) && count <= 0)
         wn_fatal(h, "release without a reference");
     *n = w1;
-    if (count >= WN_IMMORTAL || count <= -WN_IMMORTAL)
+    if (count >= WN_IMMORTAL || count <= -WN_IMMORTAL || ((w1 & WN_SHARED) && count < WN_SHARE_BIAS / 2))
         return fate(WN_LIVES);
     if ((w1 & WN_MERGED) || count > 0 || (w1 & WN_QUEUED) || WN_MUTANT(queue_skip)) {
         *n = w1 + WN_VERSION_ONE - WN_COUNT_ONE;
@@ -303,7 +318,7 @@ release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_recor
     do {
         if (__builtin_expect((w1 & WN_SHARED) && wn_share_add(r, h, UINT64_MAX), 0))
             return fate(WN_LIVES); /* the share's units keep it */
-        if ((w1 & WN_MERGED) && !t->traced && !t->finalize)
+        if ((w1 & (WN_MERGED | WN_SHARED)) == WN_MERGED && !t->traced && !t->finalize)
             return release_merged_leaf(h);
         owner = wn_owner(load_relaxed(&h->word0)); /* before the CAS: afterwards the object may be gone */
         v = stranger_step(w1, &n, h, t, room);

@@ -61,6 +61,10 @@ void wn_count_retain(struct wane_header *h);
 /* The object shall never die. False: it would not have anyway. */
 bool wn_count_immortalise(struct wane_header *h);
 
+/* The owner's, in its section: the local count of a shared object is full, because others give back what the owner makes. Half
+ * of it moves to the record's entry. False: it is not shared. */
+bool wn_count_spill(struct wane_header *h, struct wn_record *r);
+
 /* A count-neutral move of a unit of h: bump its version unless word0 is mine (H6). */
 void wn_count_moved(struct wane_header *h);
 

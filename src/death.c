@@ -125,6 +125,7 @@ struct drop {
     size_t skip; /* slots in arrays that are empty already */
     size_t done; /* slots in arrays that are empty now */
     long   budget;
+    bool   again; /* not the first share */
     bool   rest;
 };
 
@@ -138,11 +139,15 @@ drop_if_filled(struct drop *d, wane_slot *slot)
     return true;
 }
 
-/* A slot of its own is seen in every share: emptied in the first, it costs the others nothing. */
+/* A slot of its own is seen in every share: emptied in the first, it costs the others nothing. What is only seen again pays for
+ * more to be dropped, here and in drop_range: else many small arrays would be walked through once for each few of them. */
 static void
 drop_slot(struct wane_visitor *visitor, wane_slot *slot)
 {
-    (void)drop_if_filled((struct drop *)visitor, slot);
+    struct drop *d = (struct drop *)visitor;
+
+    if (!drop_if_filled(d, slot) && d->again)
+        d->budget += WN_COST_EMPTY;
 }
 
 /* An array: what earlier calls have emptied is not looked at again; what the budget does not allow is left. */
@@ -153,6 +158,8 @@ drop_range(struct wane_visitor *visitor, wane_slot *first, size_t count)
     size_t       i = d->skip < count ? d->skip : count;
 
     d->skip -= i;
+    if (i && i == count)
+        d->budget += WN_COST_OBJECT;
     for (; i < count && d->budget > 0; i++, d->done++)
         if (!drop_if_filled(d, &first[i]))
             d->budget -= WN_COST_EMPTY;
@@ -162,7 +169,7 @@ drop_range(struct wane_visitor *visitor, wane_slot *first, size_t count)
 bool
 wn_drop_slots(struct wane_header *h, const struct wn_type *t, void (*one)(wane_slot *), size_t *done, long *budget)
 {
-    struct drop d = {{drop_slot, drop_range}, one, *done, *done, *budget, false};
+    struct drop d = {{drop_slot, drop_range}, one, *done, *done, *budget, *done > 0, false};
 
     if (t->traced)
         wn_type_trace(t, h, &d.visitor);
@@ -226,6 +233,16 @@ end(struct wn_record *r)
     wn_free_if_last(r, h, w);
 }
 
+/* Between two objects nothing reads what callbacks have deferred. Not only in tend: that may find one in the middle each time. */
+static void
+seal_if_due(struct wn_record *r)
+{
+    if (!r->seal_due || r->hold_seals)
+        return;
+    r->seal_due = false;
+    wn_log_seal(&r->deferred);
+}
+
 void
 wn_death_run(struct wn_record *r)
 {
@@ -240,6 +257,7 @@ wn_death_run(struct wn_record *r)
         if (!wn_drop_slots(r->partial, wn_type_of(r->partial), drop_now, &r->partial_done, &budget))
             break;
         end(r);
+        seal_if_due(r);
         budget -= WN_COST_OBJECT;
     }
     r->burying = false;

@@ -15,6 +15,7 @@ static struct wane_atomic64 driver; /* a: the driving thread, to know oneself */
 static struct wane_atomic64 claims;
 static struct wane_atomic64 idle_epoch; /* records last seen in a section before this epoch have been outside for a while */
 static struct wane_atomic32 fence_word;
+static struct wn_record    *acting; /* under the driver lock: the record that is claimed */
 static bool                 has_more, has_moved; /* under the driver lock: of the last round */
 
 uint64_t
@@ -89,7 +90,23 @@ wn_driver_forked(void)
         return true; /* inside a callback of the driver's: the child ends that work itself */
     pthread_mutex_init(&driver_lock, NULL);
     store_relaxed(&driver, UINT64_C(0));
+    acting = NULL;
     return false;
+}
+
+bool
+wn_driver_exits(void)
+{
+    if (load_relaxed(&driver) != myself())
+        return false;
+    wn_gate_enter(); /* callbacks run with the gate let go */
+    if (acting) {
+        acting->burying = false;
+        store_release(&acting->backlog, 1u);
+        fetch_and_release(&acting->pub.claim, ~WN_CLAIM_HELD); /* release E3 */
+        acting = NULL;
+    }
+    return true;
 }
 
 /* ---- Acting for records ---------------------------------------------------------------------------------------- */
@@ -186,7 +203,9 @@ wn_driver_act_for(struct wn_record *r, uint32_t bits, bool force)
     }
     WN_STEP("claim:held");
     fetch_add_relaxed(&claims, 1u);
+    acting = r;
     tend_as(r, bits);
+    acting = NULL;
     fetch_and_release(&r->pub.claim, ~WN_CLAIM_HELD); /* release E3 */
     return true;
 }

@@ -52,6 +52,9 @@ void wn_driver_tick(void);
 uint64_t wn_driver_claims(void);
 uint64_t wn_now(void); /* monotonic nanoseconds */
 
+/* This thread ends. True: inside a callback that it ran as the driver; it drives on, at a resting point, without its claim. */
+bool wn_driver_exits(void);
+
 /* In the child of a fork. True: the forking thread drives, and goes on. */
 bool wn_driver_forked(void);
 

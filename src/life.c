@@ -91,6 +91,15 @@ after_fork_child(void)
     wn_driver_end();
 }
 
+void
+wn_life_thread_exits(void)
+{
+    if (!wn_driver_exits())
+        return;
+    wn_collection_abandon();
+    wn_driver_end();
+}
+
 /* ---- Exit --------------------------------------------------------------------------------------------------------- */
 
 static void

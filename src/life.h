@@ -8,4 +8,7 @@
 /* Once, when the library is loaded. */
 void wn_life_init(void);
 
+/* A thread ends, outside of sections. What it did as the driver, if it ends inside a callback of that, is given up. */
+void wn_life_thread_exits(void);
+
 #endif

@@ -98,12 +98,28 @@ retain_inside(struct wane_header *h)
     uint64_t w0 = load_relaxed(&h->word0);
 
     if (wn_owner(w0) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT)) {
+        if ((w0 & WANE_LOCAL_LIMIT) && wn_count_spill(h, wn_standing()))
+            w0 = load_relaxed(&h->word0);
         if (!(w0 & WANE_LOCAL_LIMIT)) /* else the guard is set, after 2^30 retains without release: immortal */
             store_relaxed(&h->word0, w0 + 1);
         return true;
     }
-    /* relaxed: who sees SHARED is in a section that unsharing waits for. */
-    return __builtin_expect(load_relaxed(&h->word1) & WN_SHARED, 0) && wn_share_add(wn_standing(), h, 1);
+    /* Who sees SHARED is in a section that unsharing waits for. acquire E17: entries of an earlier time are seen freed. */
+    return __builtin_expect(load_acquire(&h->word1) & WN_SHARED, 0) && wn_share_add(wn_standing(), h, 1);
+}
+
+/* Outside of sections. A release opens a section and counts on the record: its retain must not count elsewhere. */
+static bool
+retain_shared(struct wane_header *h)
+{
+    bool done;
+
+    if (__builtin_expect(!(load_relaxed(&h->word1) & WN_SHARED), 1)) /* relaxed: a guess */
+        return false;
+    wane_enter();
+    done = retain_inside(h);
+    wane_leave();
+    return done;
 }
 
 void
@@ -115,7 +131,7 @@ wane_retain_slow(void *object)
     wn_check_not_tracing();
     if (wn_is_in_transit(h))
         (void)wane_adopt(object);
-    if (wn_in_section() && retain_inside(h))
+    if (wn_in_section() ? retain_inside(h) : retain_shared(h))
         return;
     wn_count_retain(h);
 }

@@ -131,10 +131,13 @@ thread_exits(void *record)
 
     if (r && (load_relaxed(&r->pub.ctr) & WANE_NEST)) { /* exit inside a section: close it, all levels */
         fprintf(stderr, "wane: thread %u has ended inside a section; it is closed\n", load_relaxed(&r->tid));
+        wane_self.me = r->pub.me; /* it may have acted for another record */
         r->burying = r->hold_seals = false; /* it may have been inside a callback of ours */
+        fetch_or_relaxed(&r->pub.attention, WN_ATTEND); /* what it was burying goes on, also on a record that was lent to it */
         store_relaxed(&r->pub.ctr, (load_relaxed(&r->pub.ctr) & ~WANE_NEST) | 1);
         wane_leave_slow();
     }
+    wn_life_thread_exits();
     wane_enter();
     wn_tend(self(), WN_ATTEND | WN_HANDOVER);
     wane_leave();

@@ -308,18 +308,17 @@ settle(const struct component *k)
 void
 wn_settle(struct wn_collection *c)
 {
-    uint32_t *order = malloc(((size_t)c->members + 1) * sizeof *order);
-    uint32_t *end = malloc(((size_t)c->members + 1) * sizeof *end);
+    uint32_t *order = malloc(((size_t)c->members + 1) * 2 * sizeof *order);
+    uint32_t *end = order + c->members + 1;
     uint32_t  groups, start = 0;
 
-    if (order && end) {
-        groups = wn_components(c->member, c->members, &c->second, order, end);
-        for (uint32_t g = 0; g < groups; g++) {
-            settle(&(struct component){c, order + start, end[g] - start});
-            start = end[g];
-            wn_driver_breathe();
-        }
+    if (!order)
+        return;
+    c->order = order;
+    groups = wn_components(c->member, c->members, &c->second, order, end);
+    for (uint32_t g = 0; g < groups; g++) {
+        settle(&(struct component){c, order + start, end[g] - start});
+        start = end[g];
+        wn_driver_breathe();
     }
-    free(order);
-    free(end);
 }

@@ -7,16 +7,66 @@
 #include "step.h"
 #include "unit.h"
 
-#define PROBES 4
+#define PROBES        4
+#define COMMON        1024 /* objects that can be shared at a time, or almost */
+#define COMMON_PROBES 16
+
+/* One for each shared object, for records that have no entry free. o: fetch_add by anybody in a section. */
+static struct wn_shared_count common[COMMON];
 
 /* ---- Entries ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t
+hash(const struct wane_header *h)
+{
+    return (uint64_t)(uintptr_t)h * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static struct wn_shared_count *
+common_entry(const struct wane_header *h, uint32_t i)
+{
+    return &common[((hash(h) >> 32) + i) % COMMON];
+}
+
+static struct wn_shared_count *
+find_common(const struct wane_header *h)
+{
+    for (uint32_t i = 0; i < COMMON_PROBES; i++)
+        if (load_acquire(&common_entry(h, i)->object) == h) /* acquire E17 */
+            return common_entry(h, i);
+    return NULL;
+}
+
+/* Hold a free one: nobody finds it before h is its object. */
+static struct wn_shared_count *
+reserve_common(const struct wane_header *h)
+{
+    for (uint32_t i = 0; i < COMMON_PROBES; i++) {
+        struct wn_shared_count *c = common_entry(h, i);
+        void                   *object = NULL;
+
+        if (!load_relaxed(&c->object) && cas_acq_rel(&c->object, &object, (void *)common)) { /* acquire E17 */
+            store_relaxed(&c->units, UINT64_C(0));
+            return c;
+        }
+    }
+    return NULL;
+}
 
 static struct wn_shared_count *
 entry(struct wn_record *r, const struct wane_header *h, uint32_t i)
 {
-    uint32_t at = (uint32_t)(((uint64_t)(uintptr_t)h * UINT64_C(0x9E3779B97F4A7C15)) >> 60);
+    return &r->shared[((hash(h) >> 60) + i) % WN_SHARED_COUNTS];
+}
 
-    return &r->shared[(at + i) % WN_SHARED_COUNTS];
+static bool
+add_in_common(const struct wane_header *h, uint64_t n)
+{
+    struct wn_shared_count *c = find_common(h);
+
+    if (c)
+        fetch_add_relaxed(&c->units, n); /* relaxed: read after a grace period only (E4) */
+    return c;
 }
 
 bool
@@ -38,17 +88,27 @@ wn_share_add(struct wn_record *r, struct wane_header *h, uint64_t n)
             free_one = c;
     }
     if (!free_one)
-        return false;
+        return add_in_common(h, n);
     store_relaxed(&free_one->units, n);
     store_release(&free_one->object, (void *)h); /* release E17: for the sum, units come first */
     return true;
 }
 
-/* Nobody counts h there any more: a grace period has passed since SHARED went. */
 static uint64_t
+free_entry(struct wn_shared_count *c)
+{
+    uint64_t units = load_relaxed(&c->units);
+
+    store_release(&c->object, NULL); /* release E17 */
+    return units;
+}
+
+/* Nobody counts h there any more: a grace period has passed since SHARED went. */
+static int64_t
 sum_and_free(struct wane_header *h)
 {
-    uint64_t sum = 0;
+    struct wn_shared_count *in_common = find_common(h);
+    uint64_t                sum = in_common ? free_entry(in_common) : 0;
 
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
@@ -56,13 +116,11 @@ sum_and_free(struct wane_header *h)
         for (uint32_t i = 0; r && i < WN_SHARED_COUNTS; i++) {
             struct wn_shared_count *c = &r->shared[i];
 
-            if (load_acquire(&c->object) != (void *)h) /* acquire E17 */
-                continue;
-            sum += load_relaxed(&c->units);
-            store_release(&c->object, NULL); /* release E17 */
+            if (load_acquire(&c->object) == (void *)h) /* acquire E17 */
+                sum += free_entry(c);
         }
     }
-    return sum;
+    return (int64_t)sum;
 }
 
 static int64_t
@@ -96,16 +154,33 @@ share(struct wane_header *h)
 int
 wane_share(void *object)
 {
-    bool opened = wn_scope_open();
-    int  rc;
+    bool                    opened = wn_scope_open();
+    struct wane_header     *h = WANE_HEADER(object);
+    struct wn_shared_count *c = reserve_common(h);
+    int                     rc = -ENOMEM;
 
     wn_arrive(object);
-    rc = share(WANE_HEADER(object));
+    if (c) {
+        rc = share(h);
+        WN_STEP("share:set");
+        store_release(&c->object, rc ? NULL : (void *)h); /* release E17 */
+    }
     wn_scope_close(opened);
     return rc;
 }
 
 /* ---- Unsharing -------------------------------------------------------------------------------------------------- */
+
+/* BIAS goes; what the records have counted comes, and one unit more. Counts saturate as everywhere. */
+static uint64_t
+settled_word(uint64_t w, int64_t sum)
+{
+    int64_t count = wn_count(w) - bias() + sum + 1;
+
+    if (wn_count(w) >= WN_IMMORTAL || count >= WN_IMMORTAL)
+        count = WN_IMMORTAL_CENTRE;
+    return (w & ~WN_COUNT_MASK) + (((uint64_t)count << WN_COUNT_SHIFT) & WN_COUNT_MASK) + WN_VERSION_ONE;
+}
 
 /* After a grace period, on whatever record: the one release that decides. node carries h, so that nothing can fail here. */
 static void
@@ -114,7 +189,7 @@ settle(void *arg)
     struct wn_queue_node *node = arg;
     struct wane_header   *h = node->object;
     struct wn_record     *r = wn_standing();
-    uint64_t              add = (sum_and_free(h) - (uint64_t)bias() + 1) * WN_COUNT_ONE + WN_VERSION_ONE;
+    int64_t               sum = sum_and_free(h);
     uint64_t              w = load_acquire(&h->word1);
     uint64_t              n;
     uint32_t              owner;
@@ -123,7 +198,7 @@ settle(void *arg)
     wn_node_give(r, node);
     do {
         owner = wn_owner(load_relaxed(&h->word0)); /* before the CAS: afterwards the object may be gone */
-        n = w + add;
+        n = settled_word(w, sum);
         queued = !(w & (WN_MERGED | WN_QUEUED)) && wn_count(n) <= 0;
         n |= queued ? WN_QUEUED : 0;
         WN_STEP("unshare:before-cas");

@@ -6,7 +6,9 @@
  *
  * SHARED and BIAS are set by one CAS. BIAS keeps word1 above zero whatever the records hold: no release finds a last unit, and
  * the collector sees more count than edges, so a shared object is live, and so is what it holds; it needs no case of its own.
- * Its owner goes on counting in word0. A record that has no entry free counts in word1, as ever.
+ * Its owner goes on counting in word0, and moves what gathers there to his record's entry before it saturates. A record that
+ * has no entry free counts in the object's common entry, by RMWs. word1 is left alone: units that are made in one place and
+ * given back in another would wear BIAS down, or wear the count up to where it saturates.
  *
  *     thread in a section                           unshare
  *     word1: SHARED? units of o here + 1            CAS: SHARED off; BIAS stays
@@ -23,9 +25,10 @@
 
 #include "record.h"
 
-#define WN_SHARE_BIAS ((int64_t)1 << 26) /* counts in word1 that are half as large are not shared */
+#define WN_SHARE_BIAS ((int64_t)1 << 28) /* counts in word1 that are half as large are not shared */
 
-/* In a section that began while SHARED was set, or has seen it: n units of h on r. False: no entry is free. Wait-free. */
+/* In a section that has seen SHARED, by an acquire load: n units of h on r, or in its common entry. Wait-free. False: whoever
+ * shares it has not published that yet; then, and only then, word1 counts. */
 bool wn_share_add(struct wn_record *r, struct wane_header *h, uint64_t n);
 
 #endif

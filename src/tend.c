@@ -7,6 +7,7 @@
 #define DRAIN_BUDGET 512
 #define APPLY_BUDGET 1024
 #define POLL_CHUNKS  16
+#define MOST_BURDEN  8
 
 /* h came off r's queue, which held a unit of it. */
 static void
@@ -120,6 +121,21 @@ look_for_grace(struct wn_record *r)
     }
 }
 
+/* A thread whose sections kill more than one budget buries would never catch up: each leave in a row doubles what it does. Not
+ * a claimer's: his slices are short. */
+static void
+bury(struct wn_record *r)
+{
+    bool own = &r->pub == wane_self.record;
+
+    for (uint32_t n = UINT32_C(1) << (own ? r->burden : 0); n && wn_is_burying(r); n--)
+        wn_death_run(r);
+    if (!wn_is_burying(r))
+        r->burden = 0;
+    else if (own && r->burden < MOST_BURDEN)
+        r->burden++;
+}
+
 /* For barriers: everything displaced before this epoch has been given back, and what died of it is buried. */
 static void
 say_how_far(struct wn_record *r)
@@ -152,12 +168,14 @@ wn_tend(struct wn_record *r, uint32_t bits)
     if (r->burying)
         return;
     drain(r);
-    if (!wn_seals_are_held(r))
+    if (wn_seals_are_held(r))
+        r->seal_due = true;
+    else
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
     apply(r);
-    wn_death_run(r);
+    bury(r);
     if (bits & WN_HANDOVER) {
         wn_candidates_seal(r);
         store_release(&r->handed_at, epoch);

@@ -7,6 +7,7 @@
 #include "decide.h"
 #include "handoff.h"
 #include "notify.h"
+#include "share.h"
 #include "step.h"
 #include "table.h"
 
@@ -115,6 +116,8 @@ upgrade(struct wane_header *h)
                 continue;
             }
         }
+        if ((w & WN_SHARED) && wn_share_add(wn_standing(), h, 1))
+            return true; /* as its release will; nobody reviews it */
         WN_STEP("weak:before-cas");
         if (cas_acq_rel(&h->word1, &w, (w & ~WN_REVIEW) + WN_COUNT_ONE + WN_VERSION_ONE))
             return true;

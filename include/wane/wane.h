@@ -60,7 +60,9 @@ struct wane_visitor;
  *
  * trace must show each slot that the object owns exactly once, and no other; it runs concurrently with mutators, on any
  * thread, inside a section; it must not retain, release, store, allocate or block. An array of slots that can be
- * replaced is read through one acquire load and freed with wane_free_deferred.
+ * replaced is read through one acquire load and freed with wane_free_deferred. After dispose it is called again, for a wide
+ * object many times in several sections, while the slots become empty: which slots it shows, and in which order, must not
+ * depend on what is in slots.
  */
 struct wane_type {
     const char     *name;       /* for messages and statistics; copied */
@@ -166,7 +168,8 @@ void *wane_adopt(void *object);
  * wane_share - count a hot object on every thread's own record
  *
  * @object   owned or borrowed; retains and releases of all threads, inside sections, touch no common line from now on
- * Returns   0; -EALREADY; -EBUSY: an unshare is not settled yet (it takes a grace period), or the count is absurdly large
+ * Returns   0; -EALREADY; -EBUSY: an unshare is not settled yet (it takes a grace period), or the count is absurdly large;
+ *           -ENOMEM: too many objects are shared (about a thousand can be)
  * Counts    none; until it is unshared the object cannot die, and the collector takes it and all that it holds for live
  * Threads   any
  * Progress  lock-free
