@@ -2,8 +2,8 @@
 #include "collect.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "memory.h"
 #include "step.h"
 
 #define GRACE_NS   UINT64_C(200000000)
@@ -68,7 +68,7 @@ take_batch(struct wn_collection *c)
             take_entry(c, chunk->entry[chunk->next++]);
         wane_leave();
         c->batch = chunk->link.next;
-        free(chunk);
+        wn_chunk_release(chunk);
         wn_driver_breathe();
     }
     c->result.candidates = c->trial.count;
@@ -193,7 +193,7 @@ make_members(struct wn_collection *c)
 {
     uint32_t n = count_suspects(c);
 
-    c->member = calloc((size_t)n + 1, sizeof *c->member);
+    c->member = wn_calloc((size_t)n + 1, sizeof *c->member);
     if (!c->member)
         return false;
     for (uint32_t i = 0; i < c->trial.count; i++) {
@@ -222,7 +222,7 @@ close_collection(struct wn_collection *c)
     wn_trial_clear(&c->trial);
     wn_edges_free(&c->first);
     wn_edges_free(&c->second);
-    free(c->member);
+    wn_free(c->member);
     c->member = NULL;
     c->members = 0;
     c->under_way = false;
@@ -242,6 +242,7 @@ collect(struct wn_collection *c)
 
     WN_STEP("collect:begin");
     complete = take_batch(c);
+    c->no_memory = !complete;
     WN_STEP("collect:handed-over");
     if (!c->trial.count)
         return;
@@ -254,6 +255,7 @@ collect(struct wn_collection *c)
     WN_STEP("collect:grace");
     read_candidates(c);
     if (!wn_suspect(c) || !complete || !make_members(c)) {
+        c->no_memory = true; /* nothing else stops these */
         give_up(c);
         return;
     }
@@ -261,7 +263,7 @@ collect(struct wn_collection *c)
     if (c->members && wn_review(c))
         wn_settle(c);
     else
-        c->timed_out |= c->members > 0;
+        c->timed_out |= c->members > 0 && !c->no_memory;
     WN_STEP("collect:settled");
     give_up(c); /* what was not destroyed */
 }
@@ -291,7 +293,7 @@ wn_collection_run(struct wane_collected *result)
 
     c->result = (struct wane_collected){0};
     c->under_way = true;
-    c->timed_out = false;
+    c->timed_out = c->no_memory = false;
     collect(c);
     c->result.examined = c->trial.count;
     c->result.nanoseconds = wn_now() - start;
@@ -327,21 +329,21 @@ add_result(struct wane_collected *sum, const struct wane_collected *one)
     sum->aborted += one->aborted;
 }
 
-/* Everything displaced before is given back, all candidates are handed over, one collection. False: something did not end. */
-static bool
+/* Everything displaced before is given back, all candidates are handed over, one collection. -EAGAIN: something did not end. */
+static int
 one_round(struct wane_collected *sum, uint64_t deadline, bool *again)
 {
     struct wane_collected one;
 
     if (!wn_driver_settle(deadline) || !wn_driver_handover(deadline)) {
         *again = false;
-        return false;
+        return -EAGAIN;
     }
     wn_collection_run(&one);
     add_result(sum, &one);
     /* What is destroyed may leave new candidates; who was disturbed gets another chance. */
-    *again = one.freed || one.aborted;
-    return !wn_collection.timed_out;
+    *again = (one.freed || one.aborted) && !wn_collection.no_memory;
+    return wn_collection.no_memory ? -ENOMEM : wn_collection.timed_out ? -EAGAIN : 0;
 }
 
 int
@@ -349,7 +351,8 @@ wane_collect(int generation, struct wane_collected *result)
 {
     struct wane_collected sum = {0};
     uint64_t              start = wn_now(), deadline = start + COLLECT_NS;
-    bool                  complete, again;
+    bool                  again;
+    int                   rc;
 
     if (generation < 0 || generation > WANE_ALL)
         return -EINVAL;
@@ -361,15 +364,15 @@ wane_collect(int generation, struct wane_collected *result)
         return -EDEADLK;
     wn_driver_begin();
     for (int i = 0;; i++) {
-        complete = one_round(&sum, deadline, &again);
-        if (!again || wn_now() >= deadline || (complete && i >= ROUNDS - 1))
+        rc = one_round(&sum, deadline, &again);
+        if (!again || wn_now() >= deadline || (rc == 0 && i >= ROUNDS - 1))
             break;
     }
     wn_driver_end();
     sum.nanoseconds = wn_now() - start;
     if (result)
         *result = sum;
-    return complete ? 0 : -EAGAIN;
+    return rc;
 }
 
 void

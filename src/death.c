@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "death.h"
 
-#include <stdlib.h>
-
 #include "gate.h"
+#include "memory.h"
 #include "step.h"
 #include "weak.h"
 
 #define GRAVE_BUDGET 4096
 
 void
-wn_memory_free(struct wane_header *h, const struct wn_type *t)
+wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
     WN_STEP("death:free");
-    free((char *)h - t->prefix);
+    wn_repay_death(r);
+    wn_free((char *)h - t->prefix);
 }
 
 void
@@ -33,7 +33,7 @@ free_dead(struct wn_record *r, struct wane_header *h, uint64_t w)
     if ((w & WN_WEAK) || (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
         wn_bury_later(r, h);
     else
-        wn_memory_free(h, wn_type_of(h));
+        wn_memory_free(r, h, wn_type_of(h));
 }
 
 void
@@ -78,7 +78,7 @@ wn_graves_tend(struct wn_record *r)
 
         r->grave_waiting = wn_link(h);
         compiler_barrier();
-        wn_memory_free(h, wn_type_of(h));
+        wn_memory_free(r, h, wn_type_of(h));
     }
     return r->grave_waiting || seal_graves(r);
 }
@@ -145,7 +145,7 @@ bury(struct wn_record *r, struct wane_header *h)
     wn_drop_slots(h, t, drop_slot);
     wn_count_death(r, t, h);
     if (!(w & WN_MERGED)) { /* died plainly: nobody else knew it */
-        wn_memory_free(h, t);
+        wn_memory_free(r, h, t);
         return;
     }
     WN_STEP("death:before-dead");

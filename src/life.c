@@ -22,9 +22,11 @@
 #include "collect.h"
 #include "final.h"
 #include "gate.h"
+#include "memory.h"
 
 #ifdef WN_STEPS
 void (*wn_step_hook)(const char *point);
+bool (*wn_memory_hook)(size_t bytes);
 #endif
 
 /* ---- Fork --------------------------------------------------------------------------------------------------------- */
@@ -55,6 +57,7 @@ free_records_of_vanished_threads(void)
             continue; /* this thread's, or one that it acts for */
         wn_count_replay_intent(r);
         wn_nodes_recount(r);
+        wn_log_mend(&r->deferred);
         r->burying = false;
         r->hold_seals = false;
         r->home = NULL;

@@ -3,10 +3,10 @@
  * object.c - making objects, and the out-of-line halves of retain and release
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "death.h"
+#include "memory.h"
 
 static bool
 size_is_valid(const struct wn_type *t, size_t size, bool sized)
@@ -27,12 +27,12 @@ init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 static struct wane_header *
 allocate(const struct wn_type *t, size_t size)
 {
-    char *p = malloc(t->prefix + sizeof(struct wane_header) + size);
+    char *p = wn_malloc(t->prefix + sizeof(struct wane_header) + size);
 
     if (!p)
         return NULL;
     if ((uintptr_t)p & ~WN_LINK_MASK) { /* links of dead objects have 48 bits */
-        free(p);
+        wn_free(p);
         errno = ENOMEM;
         return NULL;
     }
@@ -47,8 +47,14 @@ make(const struct wn_type *t, size_t size)
     struct wn_record   *r = wn_standing();
     struct wane_header *h;
 
-    if (!wn_type_counts_reserve(r, t->id) || !(h = allocate(t, size)))
+    if (!wn_type_counts_reserve(r, t->id) || !wn_pay_birth(r)) {
+        errno = ENOMEM;
         return NULL;
+    }
+    if (!(h = allocate(t, size))) {
+        wn_repay_death(r);
+        return NULL;
+    }
     if (t->prefix)
         wn_prefix(h)->size = size;
     init_header(h, t, r);

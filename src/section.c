@@ -21,6 +21,7 @@
  * exhausted and all emergency records are taken.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "life.h"
@@ -79,9 +80,20 @@ borrow(struct wn_record *home)
 {
     struct wn_record *r;
 
-    while (r = wn_record_adopt(), !open_on(r)) {
-        close_on(r);
-        wn_record_free(r);
+    for (;;) {
+        r = wn_record_try();
+        if (r && open_on(r))
+            break;
+        if (r) {
+            close_on(r);
+            wn_record_free(r);
+        } else if (home && open_on(home)) {
+            return; /* no memory for another one, but the claim is over */
+        } else {
+            if (home)
+                close_on(home);
+            sched_yield();
+        }
     }
     r->home = home;
     fetch_or_relaxed(&r->pub.attention, WN_LENT); /* the leave must come out of line */
@@ -175,7 +187,7 @@ attach(void)
         close_on(r);
         borrow(r);
     }
-    wn_chunks_reserve(wn_standing());
+    (void)wn_chunks_reserve(wn_standing());
 }
 
 void

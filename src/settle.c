@@ -14,12 +14,12 @@
  * deferred frees that callbacks ask for are sealed only after the last slot was dropped (hold_seals), because a trace callback
  * reads such memory until then.
  */
-#include <stdlib.h>
 
 #include "collect.h"
 #include "death.h"
 #include "decide.h"
 #include "final.h"
+#include "memory.h"
 #include "step.h"
 #include "weak.h"
 
@@ -88,10 +88,12 @@ unprotect(struct wn_member *m)
 static void
 schedule_finalizers(const struct component *k)
 {
-    struct wn_final_batch *b = malloc(sizeof *b + k->n * sizeof b->entry[0]);
+    struct wn_final_batch *b = wn_malloc(sizeof *b + k->n * sizeof b->entry[0]);
 
-    if (!b)
+    if (!b) {
+        k->c->no_memory = true; /* the component waits for a later collection */
         return;
+    }
     for (b->count = 0; b->count < k->n; b->count++) {
         if (!protect(at(k, b->count)))
             break;
@@ -100,7 +102,7 @@ schedule_finalizers(const struct component *k)
     if (b->count < k->n) { /* somebody has it: not garbage */
         while (b->count--)
             unprotect(at(k, b->count));
-        free(b);
+        wn_free(b);
         return;
     }
     for (uint32_t i = 0; i < k->n; i++)
@@ -203,14 +205,10 @@ static void
 forget_displaced(struct wn_collection *c, struct wn_record *r)
 {
     for (struct wn_chunk *chunk = r->deferred.unsealed; chunk; chunk = (struct wn_chunk *)chunk->link.next)
-        for (uint32_t i = chunk->next; i < chunk->count; i++) {
-            if (chunk->entry[i] == WN_ENTRY_CALL) {
-                i += 2;
-                continue;
-            }
-            if (is_fellow(c, (struct wane_header *)chunk->entry[i]))
+        for (uint32_t i = chunk->next; i < chunk->count; i++)
+            if ((chunk->entry[i] & WN_ENTRY_KIND) == WN_ENTRY_UNIT &&
+                is_fellow(c, (struct wane_header *)(chunk->entry[i] & WN_ENTRY_ADDRESS)))
                 chunk->entry[i] = 0;
-        }
 }
 
 static void
@@ -270,8 +268,8 @@ settle(const struct component *k)
 void
 wn_settle(struct wn_collection *c)
 {
-    uint32_t *order = malloc(((size_t)c->members + 1) * sizeof *order);
-    uint32_t *end = malloc(((size_t)c->members + 1) * sizeof *end);
+    uint32_t *order = wn_malloc(((size_t)c->members + 1) * sizeof *order);
+    uint32_t *end = wn_malloc(((size_t)c->members + 1) * sizeof *end);
     uint32_t  groups, start = 0;
 
     if (order && end) {
@@ -282,6 +280,7 @@ wn_settle(struct wn_collection *c)
             wn_driver_breathe();
         }
     }
-    free(order);
-    free(end);
+    c->no_memory |= !order || !end;
+    wn_free(order);
+    wn_free(end);
 }

@@ -15,9 +15,9 @@
  * other.
  */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "death.h"
+#include "memory.h"
 #include "step.h"
 
 static void *
@@ -81,7 +81,7 @@ displace(wane_slot *slot, uintptr_t bits)
 {
     void *old;
 
-    (void)wn_unit_defer_reserve(wn_standing(), 1);
+    (void)wn_unit_defer_reserve(wn_standing());
     /* seq_cst: acq_rel for E5; total for the two looks of a closing ring (stored). */
     old = object_of(__atomic_exchange_n(&slot->bits, bits, __ATOMIC_SEQ_CST));
     WN_STEP("slot:displaced");
@@ -173,7 +173,7 @@ exchange_if(wane_slot *slot, const void *expected, const void *desired)
 {
     uintptr_t want = (uintptr_t)expected;
 
-    (void)wn_unit_defer_reserve(wn_standing(), 1);
+    (void)wn_unit_defer_reserve(wn_standing());
     if (!__atomic_compare_exchange_n(&slot->bits, &want, (uintptr_t)desired, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_ACQUIRE))
         return false;
@@ -272,17 +272,33 @@ wane_clear_private(wane_slot *slot)
 
 /* ---- Memory that readers may still see --------------------------------------------------------------------------- */
 
+static struct wn_deferred_call *
+deferred_call(void *pointer, void (*fn)(void *))
+{
+    struct wn_deferred_call *call = wn_malloc(sizeof *call);
+
+    if (!call || (uintptr_t)call & ~(uintptr_t)WN_ENTRY_ADDRESS) { /* entries have 48 bits for it */
+        wn_free(call);
+        return NULL;
+    }
+    *call = (struct wn_deferred_call){fn ? fn : free, pointer};
+    return call;
+}
+
 int
 wane_free_deferred(void *pointer, void (*fn)(void *))
 {
-    bool              opened = wn_scope_open();
-    struct wn_record *r = wn_standing();
-    bool              room = wn_unit_defer_reserve(r, 3);
+    struct wn_deferred_call *call = deferred_call(pointer, fn);
+    bool                     opened = wn_scope_open();
+    struct wn_record        *r = wn_standing();
+    bool                     room = call && wn_unit_defer_reserve(r);
 
     if (room) {
-        wn_log_append_call(&r->deferred, (uintptr_t)pointer, (uintptr_t)(fn ? fn : free));
+        wn_log_append(&r->deferred, (uintptr_t)call | WN_ENTRY_CALL);
         wn_record_backlog(r);
     }
     wn_scope_close(opened);
+    if (!room)
+        wn_free(call);
     return room ? 0 : -ENOMEM;
 }

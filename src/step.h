@@ -38,6 +38,11 @@ enum wn_mutant {
     WN_MUT_dispose_twice,
     WN_MUT_free_ignores_collecting, /* deaths during suspect free at once */
     WN_MUT_death_looks_once,        /* a plain death does not look at word1 again */
+    WN_MUT_squeeze_forgets,         /* merged entries stand for one unit */
+    WN_MUT_squeeze_keeps_ticket,    /* merged entries keep the oldest ticket */
+    WN_MUT_settled_by_ticket,       /* barriers do not know what tickets merged entries have had */
+    WN_MUT_birth_unpaid,            /* wane_new pays nothing ahead */
+    WN_MUT_claim_before_room,       /* the collector claims before there is room in its table */
 };
 #ifndef WN_MUTANT_ID
 #define WN_MUTANT_ID WN_MUT_none

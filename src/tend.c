@@ -2,6 +2,7 @@
 #include "tend.h"
 
 #include "gate.h"
+#include "memory.h"
 #include "step.h"
 
 #define DRAIN_BUDGET 512
@@ -20,7 +21,7 @@ drain_one(struct wn_record *r, struct wane_header *h)
                 wn_queue_push(r, owner, h); /* another owner's by now, or in the middle of a merge: pass it on */
                 return;
             }
-            wn_counter_add(&r->counters.lost_units, 1);
+            wn_unit_lost(r, h);
             return;
         }
         wn_flags_change(h, WN_QUEUED, 0);
@@ -45,34 +46,20 @@ drain(struct wn_record *r)
     }
 }
 
+/* The entry of a deferred call. */
 static void
-call(void (*fn)(void *), void *pointer)
+call(struct wn_chunk *c)
 {
-    bool drives;
+    struct wn_deferred_call *d = (struct wn_deferred_call *)(c->entry[c->next++] & WN_ENTRY_ADDRESS);
+    bool                     drives;
 
+    compiler_barrier(); /* the index first: stopped here, nothing is called twice */
     wane_enter(); /* one level deeper: a checkpoint in the callback ends no borrow of ours */
     drives = wn_callback_begin();
-    fn(pointer);
+    d->fn(d->pointer);
     wn_callback_end(drives);
     wane_leave();
-}
-
-/* One entry. The index moves on first: whoever is stopped here leaves a unit counted, and gives none twice. */
-static void
-apply_entry(struct wn_record *r, struct wn_chunk *c)
-{
-    const uintptr_t *at = &c->entry[c->next];
-    uintptr_t        e = at[0];
-
-    c->next += e == WN_ENTRY_CALL ? 3 : 1;
-    compiler_barrier();
-    if (e == WN_ENTRY_CALL) {
-        call((void (*)(void *))at[2], (void *)at[1]);
-        return;
-    }
-    if (e)
-        wn_unit_give((struct wane_header *)e);
-    wn_counter_add(&r->counters.applied, 1);
+    wn_free(d);
 }
 
 static void
@@ -83,8 +70,8 @@ apply(struct wn_record *r)
     for (int n = 0; n < APPLY_BUDGET && (c = wn_log_ripe(&r->deferred)); n++) {
         if (c->next == c->count)
             wn_log_pop(r, &r->deferred);
-        else
-            apply_entry(r, c);
+        else if (!wn_unit_apply(r, c))
+            call(c);
     }
 }
 
@@ -104,8 +91,8 @@ say_how_far(struct wn_record *r)
 
     if (r->dying || r->draining || load_relaxed(&r->queue))
         return;
-    if (c && c->ticket)
-        store_release(&r->settled, c->ticket - 1);
+    if (c && c->since)
+        store_release(&r->settled, (c->ticket && WN_MUTANT(settled_by_ticket) ? c->ticket : c->since) - 1);
     else if (!c || c->next == c->count)
         store_release(&r->settled, load_acquire(&wane_epoch) & ~WANE_NEST);
 }
