@@ -10,8 +10,8 @@
 #define NODE_BLOCK  127 /* queue nodes per allocation */
 #define NODE_SPARES (4 * NODE_BLOCK)
 #define NODE_BATCH  (NODE_SPARES / 2)
-/* Blocks that a record may have to itself: 4 of spare nodes and one that it takes beside them, an open chunk of candidates and two
- * handed over half full, WN_POOLED_DEFERRED deferred chunks. */
+/* Blocks that a record may have to itself: 4 of spare nodes and one that it takes beside them, an open chunk of candidates
+ * and two handed over half full, WN_POOLED_DEFERRED deferred chunks. */
 #define RECORD_BLOCKS (8 + WN_POOLED_DEFERRED)
 #define CREDIT_BLOCKS 2 /* of WN_CREDIT objects: a node and two candidate entries each */
 

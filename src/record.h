@@ -76,7 +76,7 @@ struct wn_record {
     struct wane_atomic32 candidate_count; /* entries in the open chunk, for the driver */
     struct wn_chunk    *spare;
     uint32_t            spare_count;
-    int32_t             credit; /* births that are paid for; less WN_HUNGRY: a reserve was touched and must be filled first */
+    int32_t             credit; /* o: births paid for; less WN_HUNGRY: a reserve must be filled first */
     struct wane_header *dying; /* dead, slots not yet dropped */
     bool                burying;
     bool                hold_seals; /* a cycle is being destroyed: its callbacks' deferred frees wait for the end of it */
@@ -120,7 +120,7 @@ void wn_record_backlog(struct wn_record *r);
 extern void (*wn_wake_background)(void);
 extern struct wane_atomic32 wn_background_runs; /* a: 0 before its start, after a stop, in the child of a fork */
 
-/* What wane_new pays ahead (pool.h). birth: true unless there is no memory for what the object may need; death: its memory goes. */
+/* What wane_new pays ahead (pool.h). Birth: false when there is no memory for what the object may need. Death: it is freed. */
 #define WN_POOLED_DEFERRED 4
 #define WN_CREDIT 126 /* births that one payment is for */
 #define WN_HUNGRY (1 << 30)
