@@ -3,162 +3,91 @@
 
 #include <time.h>
 
-#include "collect.h"
+#include "loop.h"
+#include "pace.h"
+#include "stall.h"
 #include "table.h"
 #include "thread.h"
 
-#define TICK_NS       UINT64_C(2000000)
 #define ROUNDS_NS     UINT64_C(20000000) /* of rounds in one tick, while there is more to do without waiting */
-#define PATIENCE_NS   UINT64_C(500000000) /* a few candidates wait this long */
-#define MANY          4096                /* that many do not wait */
 #define STALL_NS      UINT64_C(100000000) /* no collection while a section is older than this */
-#define SHARE         10                  /* a collection's cost: at most one part in SHARE of a core */
-#define MAX_BACKOFF   6
-#define FRUITLESS     16 /* freed less than one in FRUITLESS examined: back off */
 
 static struct wn_thread thread;
 static struct wn_event  event;
 
-struct pacing {
-    uint64_t waiting_since; /* 0: no candidates */
-    uint64_t ended, cost; /* of the last collection: when, and its CPU time */
-    uint64_t live;        /* objects after it */
-    unsigned backoff;
-    bool     hurry; /* more to do at once */
-    uint64_t probe, probe_time; /* a ticket and when it was taken */
-};
-
-static uint64_t
-candidates_waiting(void)
-{
-    uint64_t n = load_relaxed(&wn_handed_count);
-
-    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
-        struct wn_record *r = wn_record(id);
-
-        if (r)
-            n += load_relaxed(&r->candidate_count);
-    }
-    return n;
-}
+/* A ticket and when it was taken; under the driver lock. */
+static uint64_t probe, probe_time;
 
 /* Is some section so old that no grace period passes? Then a collection would only turn frees into growth. */
 static bool
-is_stalled(struct pacing *p, uint64_t now)
+is_stalled(uint64_t now)
 {
-    if (wn_grace_done(p->probe)) {
-        p->probe = wn_grace_ticket();
-        p->probe_time = now;
+    if (wn_grace_done(probe)) {
+        probe = wn_grace_ticket();
+        probe_time = now;
     }
-    return now - p->probe_time > STALL_NS;
-}
-
-/* Of this thread: waiting for sections, or for a core, costs nobody anything. */
-static uint64_t
-cpu_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t
-objects_alive(void)
-{
-    struct wane_stats s;
-
-    wane_stats(&s);
-    return s.objects_born - s.objects_died;
-}
-
-/* What was fruitless on a heap that has grown by a quarter since may bear fruit now. */
-static bool
-may_collect(const struct pacing *p, uint64_t now)
-{
-    uint64_t rest = p->cost * SHARE;
-
-    if (now < p->ended + rest)
-        return false;
-    return now >= p->ended + (rest << p->backoff) || objects_alive() > p->live + p->live / 4;
+    return now - probe_time > STALL_NS;
 }
 
 static void
-collect(struct pacing *p)
+collect_if_due(uint64_t now)
 {
-    struct wane_collected r;
+    int due = wn_pace_due(now);
 
-    uint64_t              cpu = cpu_now();
-
-    (void)wn_driver_handover(wn_now() + TICK_NS); /* who is busy inside a section comes next time */
-    wn_collection_run(&r);
-    if (r.freed * FRUITLESS >= r.examined)
-        p->backoff = 0;
-    else if (r.freed >= r.aborted && p->backoff < MAX_BACKOFF) /* who was disturbed is tried again soon */
-        p->backoff++;
-    p->ended = wn_now();
-    p->cost = cpu_now() - cpu;
-    p->live = objects_alive();
-    p->waiting_since = 0;
+    if (!is_stalled(now) && due >= 0)
+        wn_pace_run(due);
+    wn_pace_purge();
 }
 
-/* Candidates wait: is it time? */
-static bool
-is_due(struct pacing *p, uint64_t n, uint64_t now)
-{
-    if (!n) {
-        p->waiting_since = 0;
-        return false;
-    }
-    if (!p->waiting_since)
-        p->waiting_since = now;
-    return (n >= MANY || now - p->waiting_since >= PATIENCE_NS) && may_collect(p, now);
-}
-
-/* True: something waits, come again soon. */
-static bool
-tick(struct pacing *p)
+enum wn_left
+wn_background_tick(uint64_t end)
 {
     uint64_t now = wn_now();
-    uint64_t n;
-    bool     backlog, stalled;
+    bool     waits;
 
-    wn_driver_begin();
     wn_driver_tick();
+    wn_stall_look(now);
     do
-        backlog = wn_driver_round(WN_ATTEND, false);
-    while (wn_driver_has_more() && wn_now() - now < ROUNDS_NS);
+        waits = wn_driver_round(WN_ATTEND, false);
+    while (wn_driver_has_more() && wn_now() < end);
     wn_table_tend();
-    n = candidates_waiting();
-    stalled = is_stalled(p, now);
-    if (is_due(p, n, now) && !stalled)
-        collect(p);
-    p->hurry = wn_driver_has_more();
-    wn_driver_end();
-    return backlog || n;
+    collect_if_due(now);
+    if (wn_driver_has_more())
+        return WN_LEFT_MORE;
+    if (waits || wn_pace_waiting())
+        return WN_LEFT_WAITS;
+    return WN_LEFT_NOTHING;
 }
 
 static void *
 run(void *unused)
 {
-    struct pacing p = {0};
-
     (void)unused;
     while (!wn_thread_should_stop(&thread)) {
-        uint32_t value = wn_event_value(&event);
+        uint32_t     value = wn_event_value(&event);
+        enum wn_left left;
 
-        if (tick(&p))
+        wn_driver_begin();
+        left = wn_background_tick(wn_now() + ROUNDS_NS);
+        wn_driver_end();
+        if (left != WN_LEFT_NOTHING)
             /* Not the event: under load it is signalled all the time. */
-            nanosleep(&(struct timespec){0, p.hurry ? 0 : TICK_NS}, NULL);
+            nanosleep(&(struct timespec){0, left == WN_LEFT_MORE ? 0 : WN_TICK_NS}, NULL);
         else if (!wn_thread_should_stop(&thread))
             wn_event_wait(&event, value, 0);
     }
     return NULL;
 }
 
+/* A thread that cannot be started is tried again at the next report: nobody takes it for running. */
 static void
 wake(void)
 {
+    if (!wn_loop_allows_threads()) {
+        store_relaxed(&wn_background_runs, 1u); /* a report is enough for each backlog */
+        wn_loop_report();
+        return;
+    }
     if (wn_thread_start(&thread, run))
         store_relaxed(&wn_background_runs, 1u);
     wn_event_signal(&event);

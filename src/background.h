@@ -2,12 +2,25 @@
  *
  * background.h - the thread that drives when nobody else does
  *
- * Started by the first backlog. Ticks every 2 ms while anything waits, sleeps on an event otherwise. Collections: when many
- * candidates wait, or a few have waited for long; never more than a tenth of a core, backing off while they find nothing and
- * the heap has not grown by a quarter.
+ * Started by the first backlog, unless the program drives by itself (loop.h). Ticks every 2 ms while anything waits, sleeps on an
+ * event otherwise. When it collects: pace.h.
  */
 #ifndef WN_BACKGROUND_H
 #define WN_BACKGROUND_H
+
+#include <stdint.h>
+
+#define WN_TICK_NS UINT64_C(2000000)
+
+/* What a tick has left behind. */
+enum wn_left {
+    WN_LEFT_NOTHING,
+    WN_LEFT_WAITS, /* for a grace period, or for its time: come again in a tick */
+    WN_LEFT_MORE,
+};
+
+/* One tick: rounds until `end` while there is more to do, and a collection if one is due. Driver lock held. */
+enum wn_left wn_background_tick(uint64_t end);
 
 void wn_background_init(void);
 void wn_background_stop(void);

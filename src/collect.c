@@ -11,69 +11,13 @@
 #define ROUNDS     4
 
 struct wn_collection wn_collection;
+struct wane_atomic64 wn_waiting_count[WN_AGES];
 
 static struct {
     struct wane_atomic64 collections, examined, suspects, aborted, components, freed, nanoseconds;
 } totals;
 
 /* ---- Candidates ------------------------------------------------------------------------------------------------- */
-
-/* One RMW: the mark goes, CLAIMED comes (not on the dead: they are freed if this was the last holder). */
-static bool
-exchange_mark(struct wane_header *h, uint64_t mark)
-{
-    uint64_t w = load_acquire(&h->word1);
-    uint64_t n;
-    bool     gone;
-
-    do {
-        gone = wn_is_gone(w);
-        n = ((w & ~mark) | (gone ? 0 : WN_CLAIMED)) + WN_VERSION_ONE;
-    } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E12 */
-    if (gone)
-        wn_free_if_last(wn_standing(), h, n);
-    return !gone;
-}
-
-static void
-take_entry(struct wn_collection *c, uintptr_t entry)
-{
-    struct wane_header *h = (struct wane_header *)(entry & ~WN_ENTRY_KIND);
-    uint32_t            i;
-
-    if (!exchange_mark(h, entry & WN_ENTRY_OWN ? WN_OWNLOG : WN_BUFFERED))
-        return;
-    i = wn_trial_find(&c->trial, (uintptr_t)h); /* an object may have two entries */
-    if (i == WN_TRIAL_NONE)
-        (void)wn_trial_add(&c->trial, (uintptr_t)h, 0, WN_TRIAL_CANDIDATE);
-}
-
-/* Into the table. Room comes first: without it the rest of the batch waits, marked, for the next collection. */
-static bool
-take_batch(struct wn_collection *c)
-{
-    struct wn_link **end = &c->batch;
-
-    while (*end)
-        end = &(*end)->next;
-    *end = wn_stack_take(&wn_handed);
-    while (c->batch) {
-        struct wn_chunk *chunk = (struct wn_chunk *)c->batch;
-
-        if (!wn_trial_prepare(&c->trial, WN_CHUNK_ENTRIES))
-            return false;
-        fetch_add_relaxed(&wn_handed_count, -(uint64_t)(chunk->count - chunk->next));
-        wane_enter();
-        while (chunk->next < chunk->count)
-            take_entry(c, chunk->entry[chunk->next++]);
-        wane_leave();
-        c->batch = chunk->link.next;
-        wn_chunk_release(chunk);
-        wn_driver_breathe();
-    }
-    c->result.candidates = c->trial.count;
-    return true;
-}
 
 /* The counts are read only now, after the grace period that follows the hand-over. */
 static void
@@ -90,8 +34,9 @@ read_candidates(struct wn_collection *c)
 
 /* ---- Giving back ------------------------------------------------------------------------------------------------- */
 
-void
-wn_collect_give_back(struct wane_header *h, bool keep)
+/* Clear the collector's flags. keep: make the object a candidate again; older: it was looked at and stays. In a section. */
+static void
+give_back(struct wane_header *h, bool keep, bool older)
 {
     struct wn_record *r = wn_standing();
     bool              room = keep && wn_candidates_reserve(r);
@@ -100,6 +45,8 @@ wn_collect_give_back(struct wane_header *h, bool keep)
 
     do {
         n = (w & ~(WN_CLAIMED | WN_REVIEW | WN_CONDEMNED)) + WN_VERSION_ONE;
+        if (older && wn_age(w) < WANE_ALL)
+            n += WN_AGE_ONE;
         if (room && !wn_is_gone(n) && !(n & WN_MARKS))
             n |= WN_BUFFERED;
     } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E12 */
@@ -126,9 +73,9 @@ give_node(struct wn_collection *c, uint32_t i)
     return true;
 }
 
-/* All nodes that have not been given back, or the live ones among them; keep: as candidates. Returns how many. */
+/* The nodes with the state `only` that have not been given back; those with the state `keep` as candidates. How many? */
 static uint32_t
-give_back_nodes(struct wn_collection *c, uintptr_t only, bool keep)
+give_back_nodes(struct wn_collection *c, uintptr_t only, uintptr_t keep, bool older)
 {
     uint32_t given = 0;
 
@@ -138,7 +85,7 @@ give_back_nodes(struct wn_collection *c, uintptr_t only, bool keep)
         wane_enter();
         for (; i < end; i++)
             if ((c->trial.node[i].object & only) == only && give_node(c, i)) {
-                wn_collect_give_back(node_header(c, i), keep);
+                give_back(node_header(c, i), (c->trial.node[i].object & keep) == keep, older);
                 given++;
             }
         wane_leave();
@@ -230,9 +177,19 @@ close_collection(struct wn_collection *c)
 
 /* Everything still claimed goes back, as candidates. */
 static void
-give_up(struct wn_collection *c)
+give_up(struct wn_collection *c, bool older)
 {
-    c->result.aborted += give_back_nodes(c, 0, true);
+    c->result.aborted += give_back_nodes(c, 0, 0, older);
+}
+
+/* Only the oldest generation may forget a candidate that is live: it has seen everything that the candidate can reach. A young
+ * collection takes what is older for live, so its candidates stay, a generation older. */
+static void
+give_back_live(struct wn_collection *c)
+{
+    bool forget = c->generation == WANE_ALL || WN_MUTANT(young_forgets);
+
+    (void)give_back_nodes(c, WN_TRIAL_LIVE, forget ? WN_TRIAL_STATE : WN_TRIAL_CANDIDATE, true);
 }
 
 static void
@@ -241,7 +198,7 @@ collect(struct wn_collection *c)
     bool complete;
 
     WN_STEP("collect:begin");
-    complete = take_batch(c);
+    complete = wn_take(c);
     c->no_memory = !complete;
     WN_STEP("collect:handed-over");
     if (!c->trial.count)
@@ -249,23 +206,23 @@ collect(struct wn_collection *c)
     /* Before the scan: marks that were seen set, just before they were cleared, have had their decrement by then (H11). */
     if (!WN_MUTANT(handover_no_grace) && !wn_driver_grace(wn_now() + GRACE_NS)) {
         c->timed_out = true;
-        give_up(c);
+        give_up(c, false);
         return;
     }
     WN_STEP("collect:grace");
     read_candidates(c);
     if (!wn_suspect(c) || !complete || !make_members(c)) {
         c->no_memory = true; /* nothing else stops these */
-        give_up(c);
+        give_up(c, false);
         return;
     }
-    (void)give_back_nodes(c, WN_TRIAL_LIVE, false);
+    give_back_live(c);
     if (c->members && wn_review(c))
         wn_settle(c);
     else
         c->timed_out |= c->members > 0 && !c->no_memory;
     WN_STEP("collect:settled");
-    give_up(c); /* what was not destroyed */
+    give_up(c, true); /* what was not destroyed */
 }
 
 void
@@ -286,12 +243,14 @@ add_totals(const struct wane_collected *r)
 }
 
 void
-wn_collection_run(struct wane_collected *result)
+wn_collection_run(int generation, uint32_t most, struct wane_collected *result)
 {
     struct wn_collection *c = &wn_collection;
     uint64_t              start = wn_now();
 
     c->result = (struct wane_collected){0};
+    c->generation = generation;
+    c->most = most;
     c->under_way = true;
     c->timed_out = c->no_memory = false;
     collect(c);
@@ -311,7 +270,7 @@ wn_collection_abandon(void)
     store_relaxed(&wn_collecting, 0u);
     if (!c->under_way)
         return;
-    give_up(c);
+    give_up(c, false);
     close_collection(c);
 }
 
@@ -331,7 +290,7 @@ add_result(struct wane_collected *sum, const struct wane_collected *one)
 
 /* Everything displaced before is given back, all candidates are handed over, one collection. -EAGAIN: something did not end. */
 static int
-one_round(struct wane_collected *sum, uint64_t deadline, bool *again)
+one_round(int generation, struct wane_collected *sum, uint64_t deadline, bool *again)
 {
     struct wane_collected one;
 
@@ -339,7 +298,7 @@ one_round(struct wane_collected *sum, uint64_t deadline, bool *again)
         *again = false;
         return -EAGAIN;
     }
-    wn_collection_run(&one);
+    wn_collection_run(generation, 0, &one);
     add_result(sum, &one);
     /* What is destroyed may leave new candidates; who was disturbed gets another chance. */
     *again = (one.freed || one.aborted) && !wn_collection.no_memory;
@@ -364,7 +323,7 @@ wane_collect(int generation, struct wane_collected *result)
         return -EDEADLK;
     wn_driver_begin();
     for (int i = 0;; i++) {
-        rc = one_round(&sum, deadline, &again);
+        rc = one_round(generation, &sum, deadline, &again);
         if (!again || wn_now() >= deadline || (rc == 0 && i >= ROUNDS - 1))
             break;
     }

@@ -2,11 +2,15 @@
  *
  * collect.h - one collection, from candidates to freed cycles
  *
- *   take      every handed-over candidate: its mark is cleared and CLAIMED set in one RMW, then one grace period passes
+ *   take      handed-over candidates: the mark is cleared and CLAIMED set in one RMW; then one grace period passes (take.c)
  *   suspect   trial deletion (trial.h), in short sections, beside running mutators: a guess (suspect.c)
  *   review    two traces around one grace period: what passes is garbage for certain (review.c)
  *   settle    per component: finalizers first, then the decision about weak references, then destruction (settle.c)
- *   give back what was not destroyed: unclaimed; suspects are candidates again
+ *   give back what was not destroyed: unclaimed and one age older; suspects are candidates again
+ *
+ * Generations. Objects have an age, 0 to 2: how often a collection has looked at them and left them. A collection of generation
+ * g takes the candidates of age <= g and explores through objects of age <= g; what is older counts as live. Young ones are
+ * bounded besides. So an edge from garbage into a large live structure costs a walk through it once, not each time.
  *
  * All state hangs on wn_collection, so that the child of a fork can give a collection up (wn_collection_abandon).
  * CLAIMED holds an object's memory: the collector keeps addresses across its sections only of claimed objects.
@@ -18,9 +22,15 @@
 #include "subset.h"
 #include "trial.h"
 
+#define WN_AGES (WANE_ALL + 1)
+
 struct wn_collection {
     struct wn_trial       trial;
     struct wn_link       *batch;  /* chunks taken over, not yet in the table */
+    struct wn_chunk      *waiting[WN_AGES]; /* by age: candidates too old for the collections since */
+    struct wn_chunk      *spare;
+    int                   generation; /* -1: only the dead are taken */
+    uint32_t              most; /* candidates in one collection; the rest of the batch waits. 0: all */
     struct wn_member     *member; /* the suspects */
     uint32_t              members;
     struct wn_edges       first, second; /* the two traces */
@@ -32,24 +42,24 @@ struct wn_collection {
 };
 
 extern struct wn_collection wn_collection;
+extern struct wane_atomic64 wn_waiting_count[WN_AGES]; /* entries in waiting, for the pacing */
 
 /* Objects traced or changed per section of the collector. */
 #define WN_COLLECT_SLICE 256
 
 /* Driver lock held, outside sections. */
-void wn_collection_run(struct wane_collected *result);
+void wn_collection_run(int generation, uint32_t most, struct wane_collected *result);
 void wn_collection_abandon(void);
 
 /* The parts. False: give up (out of memory, or a section that does not end). */
+bool wn_take(struct wn_collection *c);
+void wn_take_the_dead(struct wn_collection *c); /* candidates that wait for an old collection may die before it comes */
 bool wn_suspect(struct wn_collection *c);
 bool wn_review(struct wn_collection *c);
 void wn_settle(struct wn_collection *c);
 
 /* m is destroyed, or about to be: it is not given back. */
 void wn_member_let_go(struct wn_collection *c, struct wn_member *m);
-
-/* Clear the collector's flags; keep: make the object a candidate again. In a section. */
-void wn_collect_give_back(struct wane_header *h, bool keep);
 
 /* Call fn for members 0 .. n-1, in sections of WN_COLLECT_SLICE. */
 void wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struct wn_member *));

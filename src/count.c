@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "handoff.h"
+#include "share.h"
 #include "step.h"
 
 static struct wn_verdict
@@ -20,8 +22,21 @@ with_count(uint64_t w1, int64_t count)
 }
 
 /* From here on the object is never freed; racing retains and releases move its count by no more than one each. */
+bool
+wn_count_immortalise(struct wane_header *h)
+{
+    uint64_t w = load_relaxed(&h->word1);
+
+    do
+        if (wn_count(w) >= WN_IMMORTAL)
+            return false;
+    while (!cas_acq_rel(&h->word1, &w, (with_count(w, WN_IMMORTAL_CENTRE) & ~WN_REVIEW) + WN_VERSION_ONE));
+    return true;
+}
+
+/* The count has reached WN_IMMORTAL: to the middle of the range, where racing changes cannot move it out. */
 static void
-immortalise(struct wane_header *h)
+saturate(struct wane_header *h)
 {
     uint64_t w = load_relaxed(&h->word1);
 
@@ -48,7 +63,7 @@ wn_count_retain(struct wane_header *h)
         fetch_and_relaxed(&h->word1, ~WN_REVIEW);
     if (__builtin_expect(wn_count(old) >= WN_IMMORTAL, 0)) {
         fetch_add_relaxed(&h->word1, WN_VERSION_ONE - WN_COUNT_ONE);
-        immortalise(h);
+        saturate(h);
     }
 }
 
@@ -201,16 +216,20 @@ release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_rec
     struct wn_verdict v;
     uint64_t          n;
 
-    if (!(w1 & ~(WN_AGE | ~(WN_VERSION_ONE - 1))) && !marked && !t->finalize)
+    if (!(w1 & WN_KNOWN) && !marked && !t->finalize)
         return fate(WN_DIES_PLAIN);
     /* No intent: the last local unit is the one that goes, nothing is left to be added (and h may be freed right after). */
-    store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+    if (!WN_MUTANT(merge_publishes_first))
+        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
     WN_STEP("merge:word0-cleared");
     w1 = load_relaxed(&h->word1);
     do {
         n = merged_word(w1, 0, marked, t);
         v = settle(&n, t, room, true);
     } while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10, E11; acquire E11 */
+    WN_STEP("merge:published");
+    if (WN_MUTANT(merge_publishes_first))
+        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
     wn_counter_add(&r->counters.merged, 1);
     return v;
 }
@@ -281,6 +300,8 @@ release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_recor
     struct wn_verdict v;
 
     do {
+        if (__builtin_expect((w1 & WN_SHARED) && wn_share_add(r, h, UINT64_MAX), 0))
+            return fate(WN_LIVES); /* the share's units keep it */
         if ((w1 & WN_MERGED) && !t->traced && !t->finalize)
             return release_merged_leaf(h);
         owner = wn_owner(load_relaxed(&h->word0)); /* before the CAS: afterwards the object may be gone */
@@ -300,6 +321,10 @@ wn_count_release(struct wane_header *h, const struct wn_type *t, struct wn_recor
 {
     uint64_t w0 = load_relaxed(&h->word0); /* relaxed: mine, or only looked at for whose it is */
 
+    if (__builtin_expect(wn_owner(w0) == WN_TRANSIT, 0)) {
+        wn_transit_end(h, r); /* a parcel that nobody opened */
+        w0 = load_relaxed(&h->word0);
+    }
     if (wn_owner(w0) == r->id)
         return release_own(h, t, r, w0, room);
     return release_stranger(h, t, r, room);

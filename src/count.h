@@ -58,6 +58,9 @@ struct wn_verdict wn_count_release(struct wane_header *h, const struct wn_type *
 /* Add one unit by RMW. */
 void wn_count_retain(struct wane_header *h);
 
+/* The object shall never die. False: it would not have anyway. */
+bool wn_count_immortalise(struct wane_header *h);
+
 /* A count-neutral move of a unit of h: bump its version unless word0 is mine (H6). */
 void wn_count_moved(struct wane_header *h);
 

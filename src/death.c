@@ -14,11 +14,14 @@ wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type 
     WN_STEP("death:free");
     wn_repay_death(r);
     wn_free((char *)h - t->prefix);
+    if (WN_MUTANT(sever_after_free))
+        wn_weak_bury(wn_weak_sever(h));
 }
 
 void
 wn_bury_later(struct wn_record *r, struct wane_header *h)
 {
+    wn_counter_add(&r->counters.buried_bytes, wn_type_payload_size(wn_type_of(h), h));
     wn_set_link(h, r->grave_open);
     compiler_barrier();
     r->grave_open = h;
@@ -30,7 +33,8 @@ free_dead(struct wn_record *r, struct wane_header *h, uint64_t w)
 {
     /* acquire: set before the collector's first slot read; the RMW that made w comes before this look. */
     wn_mutator_fence();
-    if ((w & WN_WEAK) || (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
+    if (((w & WN_WEAK) && !WN_MUTANT(weak_freed_at_once)) ||
+        (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
         wn_bury_later(r, h);
     else
         wn_memory_free(r, h, wn_type_of(h));
@@ -78,6 +82,7 @@ wn_graves_tend(struct wn_record *r)
 
         r->grave_waiting = wn_link(h);
         compiler_barrier();
+        wn_counter_add(&r->counters.unearthed_bytes, wn_type_payload_size(wn_type_of(h), h));
         wn_memory_free(r, h, wn_type_of(h));
     }
     return r->grave_waiting || seal_graves(r);
@@ -109,64 +114,133 @@ wn_dispose(struct wane_header *h, const struct wn_type *t)
     wane_leave();
 }
 
+/* ---- Dropping slots -------------------------------------------------------------------------------------------- */
+
+struct drop {
+    struct wane_visitor visitor;
+    void (*one)(wane_slot *);
+    size_t skip; /* slots in arrays that are empty already */
+    size_t done; /* slots in arrays that are empty now */
+    long   budget;
+    bool   rest;
+};
+
+static bool
+drop_if_filled(struct drop *d, wane_slot *slot)
+{
+    if (!__atomic_load_n(&slot->bits, __ATOMIC_RELAXED))
+        return false;
+    d->one(slot);
+    d->budget -= WN_COST_OBJECT;
+    return true;
+}
+
+/* A slot of its own is seen in every share: emptied in the first, it costs the others nothing. */
 static void
 drop_slot(struct wane_visitor *visitor, wane_slot *slot)
 {
-    void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
-
-    (void)visitor;
-    if (!object)
-        return;
-    /* release E13: empty before the unit goes; a collector that traces this object finds nothing or a counted unit. */
-    __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE);
-    WN_STEP("death:slot-cleared");
-    wn_unit_give(WANE_HEADER(object));
+    (void)drop_if_filled((struct drop *)visitor, slot);
 }
 
-void
-wn_drop_slots(struct wane_header *h, const struct wn_type *t, void (*slot)(struct wane_visitor *, wane_slot *))
+/* An array: what earlier calls have emptied is not looked at again; what the budget does not allow is left. */
+static void
+drop_range(struct wane_visitor *visitor, wane_slot *first, size_t count)
 {
-    struct wane_visitor visitor = {slot};
+    struct drop *d = (struct drop *)visitor;
+    size_t       i = d->skip < count ? d->skip : count;
+
+    d->skip -= i;
+    for (; i < count && d->budget > 0; i++, d->done++)
+        if (!drop_if_filled(d, &first[i]))
+            d->budget -= WN_COST_EMPTY;
+    d->rest |= i < count;
+}
+
+bool
+wn_drop_slots(struct wane_header *h, const struct wn_type *t, void (*one)(wane_slot *), size_t *done, long *budget)
+{
+    struct drop d = {{drop_slot, drop_range}, one, *done, *done, *budget, false};
 
     if (t->traced)
-        wn_type_trace(t, h, &visitor);
+        wn_type_trace(t, h, &d.visitor);
+    *done = d.done;
+    *budget = d.budget;
+    return !d.rest;
 }
 
 static void
-bury(struct wn_record *r, struct wane_header *h)
+drop_now(wane_slot *slot)
 {
-    const struct wn_type *t = wn_type_of(h);
-    uint64_t              w = load_acquire(&h->word1);
+    void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
 
+    /* release E13: empty before the unit goes; a collector that traces this object finds nothing or a counted unit. */
+    __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE);
+    WN_STEP("death:slot-cleared");
+    if (object)
+        wn_unit_give(WANE_HEADER(object));
+}
+
+/* ---- Burying ---------------------------------------------------------------------------------------------------- */
+
+/* Off the list of the dying, disposed of; its slots come next. */
+static void
+begin(struct wn_record *r)
+{
+    struct wane_header   *h = r->dying;
+    const struct wn_type *t = wn_type_of(h);
+    void                 *weak = NULL;
+
+    r->dying = wn_link(h);
+    compiler_barrier(); /* before the work: whoever is stopped here leaks one object, frees none twice */
     WN_STEP("death:begin");
-    if (w & WN_WEAK)
-        wn_weak_sever(h);
+    if ((load_acquire(&h->word1) & WN_WEAK) && !WN_MUTANT(sever_after_free))
+        weak = wn_weak_sever(h);
     wn_dispose(h, t);
-    wn_drop_slots(h, t, drop_slot);
+    wn_weak_bury(weak); /* callbacks: what h held open is closed */
+    r->partial_done = 0;
+    compiler_barrier();
+    r->partial = h;
+}
+
+static void
+end(struct wn_record *r)
+{
+    struct wane_header   *h = r->partial;
+    const struct wn_type *t = wn_type_of(h);
+    uint64_t              w;
+
+    r->partial = NULL;
+    compiler_barrier();
     wn_count_death(r, t, h);
-    if (!(w & WN_MERGED)) { /* died plainly: nobody else knew it */
+    if (!(load_acquire(&h->word1) & WN_MERGED)) { /* died plainly: nobody else knew it */
         wn_memory_free(r, h, t);
         return;
     }
     WN_STEP("death:before-dead");
-    wn_free_if_last(r, h, wn_flags_change(h, 0, WN_DEAD)); /* acq_rel E12 */
+    w = wn_flags_change(h, 0, WN_DEAD); /* acq_rel E12 */
+    if (w & WN_MARKS)
+        wn_counter_add(&r->counters.died_marked, 1);
+    wn_free_if_last(r, h, w);
 }
 
 void
 wn_death_run(struct wn_record *r)
 {
-    if (!r->dying || r->burying)
+    long budget = WN_BURY_BUDGET * WN_COST_OBJECT;
+
+    if (!wn_is_burying(r) || r->burying)
         return;
     r->burying = true;
-    for (int n = 0; n < WN_BURY_BUDGET && r->dying; n++) {
-        struct wane_header *h = r->dying;
-
-        r->dying = wn_link(h);
-        compiler_barrier(); /* before the work: whoever is stopped here leaks one object, frees none twice */
-        bury(r, h);
+    while (budget > 0 && wn_is_burying(r)) {
+        if (!r->partial)
+            begin(r);
+        if (!wn_drop_slots(r->partial, wn_type_of(r->partial), drop_now, &r->partial_done, &budget))
+            break;
+        end(r);
+        budget -= WN_COST_OBJECT;
     }
     r->burying = false;
-    if (r->dying) {
+    if (wn_is_burying(r)) {
         fetch_or_relaxed(&r->pub.attention, WN_ATTEND);
         wn_record_backlog(r);
     }

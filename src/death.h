@@ -5,8 +5,9 @@
  * Burying is iterative: a record's list of the dying is linked through word0 of the dead (no memory, no recursion), a call
  * buries at most WN_BURY_BUDGET objects, the rest is a backlog that leaves, checkpoints and claimers go on with.
  *
- * Order for one object: its weak reference is severed; dispose; each slot is emptied, then its unit given back (the collector
- * may be tracing the object: a slot must be empty before its unit goes); DEAD is set in word1; the last holder frees (I6).
+ * Order for one object: its weak reference is severed; dispose; callbacks of the weak reference; each slot is emptied, then
+ * its unit given back (the collector may be tracing the object: a slot must be empty before its unit goes); DEAD is set in
+ * word1; the last holder frees (I6).
  * Why the units of a dead container's slots may go at once: nobody holds a valid borrow through it (docs/design.md, "Borrows").
  *
  * When the memory may be freed at once
@@ -21,14 +22,20 @@
 
 #include "unit.h"
 
-#define WN_BURY_BUDGET 256
+/* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. */
+#define WN_BURY_BUDGET 128
+#define WN_COST_OBJECT 8
+#define WN_COST_EMPTY  1
 
 /* Bury what wn_unit_give has left, up to the budget. Not from inside a dispose: the outer call goes on. */
 void wn_death_run(struct wn_record *r);
 
 /* The pieces that destroying a cycle shares with the death of one object. */
 void wn_dispose(struct wane_header *h, const struct wn_type *type);
-void wn_drop_slots(struct wane_header *h, const struct wn_type *type, void (*slot)(struct wane_visitor *, wane_slot *));
+
+/* Call `one`, which empties it, for every filled slot. Slots in arrays (wane_visit_array) are dropped within the budget, going
+ * on behind the first *done; all others at once. True: nothing is left. In a section. */
+bool wn_drop_slots(struct wane_header *h, const struct wn_type *type, void (*one)(wane_slot *), size_t *done, long *budget);
 void wn_count_death(struct wn_record *r, const struct wn_type *type, const struct wane_header *h);
 
 /* A holder's flag was cleared and word1 is now w: frees the object if it is dead and this was the last holder. */

@@ -13,11 +13,25 @@ state(uint64_t d)
     return d & 3;
 }
 
-void
-wn_decide_open(void)
+static void
+publish_undecided(void)
 {
     /* release E14: UNDECIDED before the first CONDEMNED. relaxed load: only the collector opens. */
     store_release(&decision, ((load_relaxed(&decision) >> 2) + 1) << 2 | UNDECIDED);
+}
+
+/* Every flag change moves the version on: a word that an upgrade has judged comes back in no later sequence. */
+static uint64_t
+bump(void)
+{
+    return WN_MUTANT(flags_keep_version) ? 0 : WN_VERSION_ONE;
+}
+
+void
+wn_decide_open(void)
+{
+    if (!WN_MUTANT(condemn_before_open))
+        publish_undecided();
     WN_STEP("decide:undecided");
 }
 
@@ -25,7 +39,10 @@ bool
 wn_decide_condemn(struct wane_header *h, uint64_t w2)
 {
     /* acq_rel E14 */
-    return cas_acq_rel(&h->word1, &w2, (w2 | WN_CONDEMNED) + WN_VERSION_ONE);
+    bool done = cas_acq_rel(&h->word1, &w2, (w2 | WN_CONDEMNED) + bump());
+
+    WN_STEP("decide:member");
+    return done;
 }
 
 static bool
@@ -44,6 +61,8 @@ settle(uint64_t outcome)
 bool
 wn_decide_commit(void)
 {
+    if (WN_MUTANT(condemn_before_open))
+        publish_undecided();
     WN_STEP("decide:condemned");
     return settle(COMMITTED);
 }
@@ -52,6 +71,16 @@ void
 wn_decide_abort(void)
 {
     (void)settle(ABORTED);
+}
+
+void
+wn_decide_turn(struct wane_header *h, bool committed)
+{
+    uint64_t w = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
+
+    WN_STEP("decide:before-turn");
+    while (!cas_acq_rel(&h->word1, &w, ((w & ~WN_CONDEMNED) | (committed ? WN_DEAD : 0)) + bump())) /* acq_rel E14 */
+        ;
 }
 
 int
@@ -68,6 +97,6 @@ wn_decide_upgrade(struct wane_header *h, uint64_t w)
         return 1;
     default:
         /* acquire: the decision may be of a later sequence than w. */
-        return load_acquire(&h->word1) == w ? 0 : -1;
+        return load_acquire(&h->word1) == w || WN_MUTANT(committed_believed) ? 0 : -1;
     }
 }

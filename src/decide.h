@@ -25,6 +25,7 @@ void     wn_decide_open(void);
 bool     wn_decide_condemn(struct wane_header *h, uint64_t w2);
 bool     wn_decide_commit(void);
 void     wn_decide_abort(void);
+void     wn_decide_turn(struct wane_header *h, bool committed); /* CONDEMNED -> DEAD, or cleared */
 
 /* Upgrade: may a member whose word1 was w be retained? 1: CAS from w. 0: it is dead. -1: read the word again. */
 int wn_decide_upgrade(struct wane_header *h, uint64_t w);

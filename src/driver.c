@@ -42,6 +42,16 @@ wn_driver_begin(void)
     wn_gate_enter();
 }
 
+bool
+wn_driver_try_begin(void)
+{
+    if (pthread_mutex_trylock(&driver_lock))
+        return false;
+    store_relaxed(&driver, myself());
+    wn_gate_enter();
+    return true;
+}
+
 void
 wn_driver_end(void)
 {
@@ -108,7 +118,7 @@ is_busy(struct wn_record *r, bool force)
 static bool
 can_go_on(struct wn_record *r)
 {
-    return r->dying || r->draining || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
+    return wn_is_burying(r) || r->draining || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
 }
 
 /* Until nothing moves or the slice is over. In a section; wane_self.me says r. */
@@ -117,7 +127,7 @@ tend_slice(struct wn_record *r, uint32_t bits)
 {
     uint64_t end = wn_now() + SLICE_NS;
 
-    has_moved |= r->dying || r->draining || load_relaxed(&r->queue);
+    has_moved |= wn_is_burying(r) || r->draining || load_relaxed(&r->queue);
     do
         wn_tend(r, bits);
     while (can_go_on(r) && wn_now() < end);
@@ -304,6 +314,12 @@ bool
 wn_driver_handover(uint64_t deadline)
 {
     return until_all(is_handed_over, wn_grace_ticket(), WN_ATTEND | WN_HANDOVER, deadline);
+}
+
+bool
+wn_driver_has_moved(void)
+{
+    return has_moved;
 }
 
 bool

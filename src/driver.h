@@ -13,6 +13,7 @@
 #include "tend.h"
 
 void wn_driver_begin(void);
+bool wn_driver_try_begin(void); /* false: somebody else drives */
 void wn_driver_end(void);
 
 /* Let a fork through, if one waits. Outside sections. */
@@ -26,6 +27,9 @@ bool wn_driver_round(uint32_t bits, bool force);
 
 /* Did the last round leave work that needs no waiting (a slice was over)? */
 bool wn_driver_has_more(void);
+
+/* Did it drain or bury anything? */
+bool wn_driver_has_moved(void);
 
 /* Wait for a grace period that starts now; false: the deadline came first. 0: no deadline. */
 bool wn_driver_grace(uint64_t deadline);

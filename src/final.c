@@ -5,6 +5,7 @@
 
 #include "ck_glue.h"
 #include "death.h"
+#include "loop.h"
 #include "memory.h"
 #include "thread.h"
 
@@ -185,6 +186,10 @@ run_thread(void *unused)
 static void
 wake(void)
 {
+    if (!wn_loop_allows_threads()) {
+        wn_loop_report();
+        return;
+    }
     wn_thread_start(&thread, run_thread);
     wn_event_signal(&event);
 }

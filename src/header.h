@@ -7,8 +7,10 @@
  *   word1  version 19 | count 32, signed | flags 13              a: one RMW per change, which also bumps the version
  *
  * Equations (asserted where they are cheap):
- *   I1  count(o) = local(word0) + count(word1) = owned + slot + pending units (+1 each for a queue entry, a finalizer)
- *   I2  owner != 0  <=>  local >= 1  <=>  not MERGED, but for the instants inside a merge (owner 0, not yet MERGED)
+ *   I1  count(o) = local(word0) + count(word1) = owned + slot + pending units (+1 each for a queue entry, a finalizer); of a
+ *       shared object: share.h
+ *   I2  owner != 0  <=>  local >= 1  <=>  not MERGED, but for the instants inside a merge (owner 0, not yet MERGED) and inside
+ *       a renewal (owner set, still MERGED; handoff.c). Owner TRANSIT: local 1, the only unit
  *   I3  not MERGED and count(word1) < 0  =>  QUEUED
  *   I4  MERGED and count(word1) == 0  =>  dead for everybody: no upgrade ever leaves that state
  *   I5  quiet (types with slots)  <=>  an entry in the owner's open candidate chunk;
@@ -35,14 +37,24 @@
 #define WN_REVIEW    (UINT64_C(1) << 5) /* cleared by every retain */
 #define WN_CONDEMNED (UINT64_C(1) << 6) /* read the decision word (decide.h) */
 #define WN_WEAK      (UINT64_C(1) << 7) /* has a weak reference */
+#define WN_SHARED    (UINT64_C(1) << 8) /* records count it apart; word1 holds WN_SHARE_BIAS beside its own part (share.h) */
 #define WN_FINALIZED (UINT64_C(1) << 9)
 #define WN_DEAD      (UINT64_C(1) << 10) /* the killer is done */
-#define WN_AGE       (UINT64_C(3) << 11)
+#define WN_AGE       (UINT64_C(3) << 11) /* collections survived, at most two; the collector's */
+#define WN_AGE_ONE   (UINT64_C(1) << 11)
 
 #define WN_COUNT_SHIFT 13
 #define WN_COUNT_ONE   (UINT64_C(1) << WN_COUNT_SHIFT)
 #define WN_COUNT_MASK  (UINT64_C(0xFFFFFFFF) << WN_COUNT_SHIFT)
 #define WN_VERSION_ONE (UINT64_C(1) << 45)
+
+/* Flags that say nothing of who else may know the object. */
+#define WN_HARMLESS (WN_AGE | WN_FINALIZED)
+/* All that is not the version: word1 & WN_KNOWN, apart from the harmless, is zero of an object that its owner alone knows. */
+#define WN_KNOWN ((WN_VERSION_ONE - 1) & ~WN_HARMLESS)
+
+/* Owner id of an object on its way from one thread to another (handoff.h): no record has it, so nobody's fast path fits. */
+#define WN_TRANSIT 0xFFFFu
 
 #define WN_MARKS   (WN_BUFFERED | WN_OWNLOG)
 #define WN_HOLDERS (WN_CLAIMED | WN_BUFFERED | WN_OWNLOG)
@@ -62,6 +74,12 @@ static inline int64_t
 wn_count(uint64_t w1)
 {
     return (int32_t)(uint32_t)(w1 >> WN_COUNT_SHIFT);
+}
+
+static inline unsigned
+wn_age(uint64_t w1)
+{
+    return (unsigned)(w1 >> 11) & 3;
 }
 
 static inline uint64_t

@@ -22,7 +22,9 @@
 #include "collect.h"
 #include "final.h"
 #include "gate.h"
+#include "loop.h"
 #include "memory.h"
+#include "stall.h"
 
 #ifdef WN_STEPS
 void (*wn_step_hook)(const char *point);
@@ -81,6 +83,7 @@ after_fork_child(void)
     drives = wn_driver_forked();
     wn_background_forked();
     wn_final_forked();
+    wn_loop_forked();
     free_records_of_vanished_threads();
     if (r && r->home) /* lent to this thread; its home is not claimed by anybody any more */
         store_relaxed(&r->home->holder, 1u);
@@ -104,6 +107,8 @@ wn_life_init(void)
 {
     static struct wane_atomic32 registered;
 
+    wn_loop_init();
+    wn_stall_init();
     wn_background_init();
     wn_final_init();
     if (exchange_seq_cst(&registered, 1u)) /* the child of a fork in the middle of this begins anew */
@@ -134,6 +139,7 @@ report_type(uint32_t type)
     int64_t               objects, bytes;
 
     wn_type_counts_sum(type, &objects, &bytes);
+    objects -= (int64_t)load_relaxed(&t->immortal);
     if (objects > 0)
         fprintf(stderr, "wane: leaked %lld object%s of type '%s' (%lld bytes)\n", (long long)objects,
                 objects == 1 ? "" : "s", t->name, (long long)bytes);
@@ -198,6 +204,7 @@ add_record(struct wane_stats *s, struct wn_record *r)
     s->applied += load_relaxed(&c->applied);
     s->queued += load_relaxed(&c->queued);
     s->merged += load_relaxed(&c->merged);
+    s->held_bytes += load_relaxed(&r->held_bytes) + load_relaxed(&c->buried_bytes) - load_relaxed(&c->unearthed_bytes);
     s->lost_units += load_relaxed(&c->lost_units);
     s->lost_candidates += load_relaxed(&c->lost_candidates);
 }
@@ -214,6 +221,7 @@ wane_stats(struct wane_stats *out)
             add_record(out, r);
     }
     wn_collect_stats(out);
+    wn_stall_stats(out);
 }
 
 void

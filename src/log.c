@@ -22,6 +22,32 @@ chunk_new(struct wn_record *r)
     return c;
 }
 
+struct wn_chunk *
+wn_chunk_make(void)
+{
+    struct wn_chunk *c = wn_malloc(sizeof *c);
+    bool             pooled = !c;
+
+    if (pooled)
+        c = wn_pool_take();
+    if (c)
+        c->pooled = pooled;
+    return c;
+}
+
+struct wn_deferred_call *
+wn_deferred_call_new(void (*fn)(void *), void *pointer)
+{
+    struct wn_deferred_call *call = wn_malloc(sizeof *call);
+
+    if (!call || (uintptr_t)call & ~(uintptr_t)WN_ENTRY_ADDRESS) { /* entries have 48 bits for it */
+        wn_free(call);
+        return NULL;
+    }
+    *call = (struct wn_deferred_call){fn, pointer};
+    return call;
+}
+
 void
 wn_chunk_release(struct wn_chunk *c)
 {
@@ -59,7 +85,7 @@ static void
 open_chunk(struct wn_log *log, struct wn_chunk *c)
 {
     c->link.next = NULL;
-    c->ticket = c->since = 0;
+    c->ticket = c->since = c->bytes = 0;
     c->count = c->next = 0;
     if (log->open)
         log->open->link.next = &c->link;
@@ -142,6 +168,9 @@ wn_log_pop(struct wn_record *r, struct wn_log *log)
         log->unsealed = NULL;
         compiler_barrier(); /* stopped here (fork), the list is whole */
     }
+    if (log->measured == c)
+        log->measured = NULL;
+    wn_counter_add(&r->held_bytes, -c->bytes);
     log->first = (struct wn_chunk *)c->link.next;
     compiler_barrier();
     log->chunks--;

@@ -14,7 +14,7 @@
 #include "pool.h"
 #include "stack.h"
 
-#define WN_CHUNK_ENTRIES 251
+#define WN_CHUNK_ENTRIES 250
 
 struct wn_chunk {
     struct wn_link link;
@@ -23,6 +23,7 @@ struct wn_chunk {
     uint32_t       count;
     uint16_t       next; /* next entry to apply */
     bool           pooled; /* a block of the pool */
+    uint64_t       bytes; /* payloads of its objects, if a long log was measured (tend.c); else 0 */
     uintptr_t      entry[WN_CHUNK_ENTRIES];
 };
 _Static_assert(sizeof(struct wn_chunk) <= WN_BLOCK, "a chunk fits a block of the pool");
@@ -31,6 +32,7 @@ struct wn_log {
     struct wn_chunk *first; /* oldest */
     struct wn_chunk *open;  /* newest, takes entries; NULL or the last of the list */
     struct wn_chunk *unsealed; /* the first without a ticket; those after it have none either */
+    struct wn_chunk *measured; /* the last of those that were, or NULL */
     uint32_t         chunks;
     uint32_t         pooled; /* of these, blocks of the pool */
 };
@@ -48,6 +50,9 @@ struct wn_deferred_call {
     void (*fn)(void *);
     void *pointer;
 };
+
+/* NULL: no memory. */
+struct wn_deferred_call *wn_deferred_call_new(void (*fn)(void *), void *pointer);
 
 struct wn_record;
 
@@ -96,6 +101,7 @@ void wn_log_pop(struct wn_record *r, struct wn_log *log);
 /* Detach everything; the log is empty afterwards. */
 struct wn_chunk *wn_log_take(struct wn_log *log);
 
+struct wn_chunk *wn_chunk_make(void); /* from malloc or from the pool; its fields are for the caller to set */
 void wn_chunk_free(struct wn_record *r, struct wn_chunk *chunk);
 void wn_chunk_release(struct wn_chunk *chunk); /* not to a record's spares */
 

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "death.h"
+#include "handoff.h"
 #include "memory.h"
+#include "share.h"
 
 static bool
 size_is_valid(const struct wn_type *t, size_t size, bool sized)
@@ -95,14 +97,31 @@ wane_new_sized(struct wane_type *type, size_t size)
     return new_object(type, size, true);
 }
 
+/* What needs no RMW. */
+static bool
+retain_inside(struct wane_header *h)
+{
+    uint64_t w0 = load_relaxed(&h->word0);
+
+    if (wn_owner(w0) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT)) {
+        if (!(w0 & WANE_LOCAL_LIMIT)) /* else the guard is set, after 2^30 retains without release: immortal */
+            store_relaxed(&h->word0, w0 + 1);
+        return true;
+    }
+    /* relaxed: who sees SHARED is in a section that unsharing waits for. */
+    return __builtin_expect(load_relaxed(&h->word1) & WN_SHARED, 0) && wn_share_add(wn_standing(), h, 1);
+}
+
 void
 wane_retain_slow(void *object)
 {
     struct wane_header *h = WANE_HEADER(object);
 
     (void)wn_type_of(h); /* refuses what is not an object */
-    if (wn_in_section() && wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT))
-        return; /* mine, and the guard bit is set: 2^30 retains without release; immortal */
+    if (wn_is_in_transit(h))
+        (void)wane_adopt(object);
+    if (wn_in_section() && retain_inside(h))
+        return;
     wn_count_retain(h);
 }
 
@@ -116,12 +135,28 @@ wane_release_slow(void *object)
     wn_scope_close(opened);
 }
 
+void
+wane_immortal(void *object)
+{
+    bool                opened = wn_scope_open();
+    struct wane_header *h = WANE_HEADER(object);
+
+    wn_arrive(object);
+    if (wn_is_gone(load_relaxed(&h->word1)))
+        wn_fatal(h, "a dead object cannot become immortal");
+    if (wn_count_immortalise(h))
+        fetch_add_relaxed(&wn_type_of(h)->immortal, 1u);
+    wn_scope_close(opened);
+}
+
 bool
 wane_is_unique(const void *object)
 {
     bool opened = wn_scope_open();
-    bool unique = wn_count_is_unique(WANE_HEADER(object));
+    bool unique;
 
+    wn_arrive(object);
+    unique = wn_count_is_unique(WANE_HEADER(object));
     wn_scope_close(opened);
     return unique;
 }

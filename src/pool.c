@@ -13,7 +13,8 @@
 #include "memory.h"
 
 #define WORD_BITS    64u
-#define FIRST_BLOCKS 192u  /* in static memory: the share of the records that are (record.c) */
+#define FIRST_BLOCKS 256u  /* in static memory: the share of the records that are (record.c), and */
+#define SPARE_BLOCKS 64u   /* of these, for chunks that are not full: the collector's, and of threads that ended */
 #define LEAST_BLOCKS 64u   /* of a group: large enough for malloc to map it, untouched */
 #define MOST_BLOCKS  4096u /* unless more is owed */
 
@@ -29,7 +30,7 @@ static _Alignas(16) char    first_block[FIRST_BLOCKS * WN_BLOCK];
 static struct group         first = {NULL, FIRST_BLOCKS / WORD_BITS, first_lent, first_block};
 
 static struct wane_atomic_ptr groups = {&first};
-static struct wane_atomic64   total = {FIRST_BLOCKS};
+static struct wane_atomic64   total = {FIRST_BLOCKS - SPARE_BLOCKS};
 static struct wane_atomic64   demand;
 
 /* ---- Paying ------------------------------------------------------------------------------------------------------- */

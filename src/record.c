@@ -6,6 +6,8 @@
 
 #include "memory.h"
 
+_Static_assert(WN_MAX_RECORDS < WN_TRANSIT, "no record has the id of objects in transit");
+
 #define EMERGENCY   16  /* records in static memory: a first section cannot fail */
 #define NODE_BLOCK  127 /* queue nodes per allocation */
 #define NODE_SPARES (4 * NODE_BLOCK)

@@ -42,8 +42,17 @@ struct wn_type_counts {
 };
 #define WN_TYPE_SEGMENT 64
 
+/* Units of one shared object as counted on one record (share.h). */
+struct wn_shared_count {
+    struct wane_atomic_ptr object; /* o; cleared by who sums, after a grace period: NULL is free */
+    struct wane_atomic64   units;  /* o: signed; the sum over all records is true */
+};
+#define WN_SHARED_COUNTS 16
+
 struct wn_counters {
     struct wane_atomic64 born, died, bytes_born, bytes_died;
+    struct wane_atomic64 died_marked; /* dead, but in a candidate log */
+    struct wane_atomic64 buried_bytes, unearthed_bytes; /* payloads of the dead that wait for a grace period; freed after it */
     struct wane_atomic64 displaced, applied, queued, merged, lost_units, lost_candidates;
 };
 
@@ -56,7 +65,11 @@ struct wn_record {
     struct wane_atomic64 sealed_at; /* a: every displacement before this epoch has a ticket */
     struct wane_atomic64 handed_at; /* a: candidates noted before this epoch have been handed over */
     struct wane_atomic64 settled;   /* a: units with a ticket up to this have been given back */
+    struct wane_atomic32 tid;       /* a: of the holding thread */
     uint32_t             id;
+    /* the driver's: the section it saw last, since when, and whether that was reported */
+    uint64_t             seen_epoch, seen_since;
+    bool                 stall_reported;
     struct wn_record    *home; /* o: of the thread that was lent this record; NULL: it has none */
 
     /* line 1: strangers push here */
@@ -72,16 +85,20 @@ struct wn_record {
         struct wane_atomic64   local;
     } intent;
     struct wn_log       deferred;   /* displaced units */
+    struct wane_atomic64 held_bytes; /* o: payloads of displaced objects in chunks that were measured (log.h) */
     struct wn_log       candidates; /* open chunk only; sealed ones go to the collector */
     struct wane_atomic32 candidate_count; /* entries in the open chunk, for the driver */
     struct wn_chunk    *spare;
     uint32_t            spare_count;
     int32_t             credit; /* o: births paid for; less WN_HUNGRY: a reserve must be filled first */
-    struct wane_header *dying; /* dead, slots not yet dropped */
+    struct wane_header *dying; /* dead, nothing done yet */
+    struct wane_header *partial;      /* disposed of, some slots not yet dropped */
+    size_t              partial_done; /* of its slots in arrays: so many are empty */
     bool                burying;
     bool                hold_seals; /* a cycle is being destroyed: its callbacks' deferred frees wait for the end of it */
     struct wane_header *grave_open, *grave_waiting; /* dead, memory waits for a grace period */
     uint64_t            grave_ticket;
+    struct wn_shared_count shared[WN_SHARED_COUNTS];
     struct wn_counters  counters;
     struct wane_atomic_ptr types[(WN_MAX_TYPES + WN_TYPE_SEGMENT) / WN_TYPE_SEGMENT]; /* wn_type_counts[64] */
 };
@@ -102,6 +119,20 @@ static inline struct wn_record *
 wn_standing(void)
 {
     return load_relaxed(&wn_records[wane_self.me >> WN_OWNER_SHIFT]); /* relaxed: this thread has seen it before */
+}
+
+/* Something that died on this record is not buried yet. */
+static inline bool
+wn_is_burying(const struct wn_record *r)
+{
+    return r->dying || r->partial;
+}
+
+/* Callbacks' deferred frees wait: a trace of the dying may still read that memory, in this section or in later ones. */
+static inline bool
+wn_seals_are_held(const struct wn_record *r)
+{
+    return r->hold_seals || r->burying || r->partial;
 }
 
 static inline bool

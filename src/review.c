@@ -2,7 +2,8 @@
  *
  * review.c - phase B: no false answers
  *
- *   0  suspects whose words change across a grace period are dropped: a live ring keeps its bias
+ *   0  suspects whose words change across a grace period are dropped: a live ring keeps its bias. Whoever was given away
+ *      meanwhile (handoff.h) is among them, or shows TRANSIT; from here on CLAIMED forbids to give
  *   1  REVIEW is set on each (a retain clears it); each is merged by its owner or a claimer: counts change in word1 only
  *   2  w1: all words are read.  E1: all are traced                                       -- instant T after E1
  *   3  one grace period that starts after the last load of E1
@@ -21,6 +22,7 @@
  */
 #include "collect.h"
 
+#include "handoff.h"
 #include "step.h"
 
 #define GRACE_NS UINT64_C(200000000)
@@ -48,7 +50,8 @@ static void
 compare_both(struct wn_collection *c, struct wn_member *m)
 {
     (void)c;
-    if (load_relaxed(&m->h->word0) != m->w0 || load_relaxed(&m->h->word1) != m->w1)
+    if (load_relaxed(&m->h->word0) != m->w0 || load_relaxed(&m->h->word1) != m->w1 ||
+        (wn_is_in_transit(m->h) && !WN_MUTANT(review_takes_transit)))
         m->out = true;
 }
 
@@ -59,6 +62,7 @@ drop_what_moves(struct wn_collection *c)
     if (!wn_driver_grace(soon(GRACE_NS)))
         return false;
     wn_for_members(c, compare_both);
+    WN_STEP("review:stable");
     return true;
 }
 
@@ -107,15 +111,13 @@ wait_until_merged(struct wn_collection *c)
     uint32_t i = 0;
 
     for (;;) {
-        uint32_t before = i;
-
         while (i < c->members && is_merged(&c->member[i]))
             i++;
-        if (i > before)
-            deadline = soon(MERGE_NS); /* since the last progress */
         if (i == c->members || wn_now() > deadline)
             break;
         (void)wn_driver_round(WN_ATTEND, true);
+        if (wn_driver_has_moved())
+            deadline = soon(MERGE_NS); /* since the last progress; queues are long, and drained from their other end */
         if (!wn_driver_has_more() && !is_merged(&c->member[i]))
             wn_driver_sleep(50000);
     }
@@ -177,7 +179,7 @@ trace_one(struct tracer *t, struct wn_member *m)
 static bool
 trace_all(struct wn_collection *c, struct wn_edges *edges)
 {
-    struct tracer t = {{see_edge}, c, edges, false};
+    struct tracer t = {{see_edge, NULL}, c, edges, false};
 
     if (!wn_edges_begin(edges, c->members)) {
         c->no_memory = true;

@@ -23,6 +23,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "life.h"
 #include "step.h"
@@ -96,6 +98,7 @@ borrow(struct wn_record *home)
         }
     }
     r->home = home;
+    store_relaxed(&r->tid, home ? load_relaxed(&home->tid) : (uint32_t)syscall(SYS_gettid));
     fetch_or_relaxed(&r->pub.attention, WN_LENT); /* the leave must come out of line */
     wane_self.record = &r->pub;
 }
@@ -182,6 +185,7 @@ attach(void)
         borrow(NULL);
         return;
     }
+    store_relaxed(&r->tid, (uint32_t)syscall(SYS_gettid));
     wane_self.record = &r->pub;
     if (!open_on(r)) {
         close_on(r);

@@ -6,9 +6,9 @@
  *               (a failure aborts); all finalizers run; then the component is an ordinary candidate again. So no weak reference
  *               becomes NULL, and nothing is destroyed, before every finalizer of the component has run.
  *   decide      members with weak references are condemned, then one CAS commits (decide.h); an upgrade that wins aborts
- *   destroy     every member is dead for everybody, weak references severed; every member disposed; every member's slots
- *               emptied: units to members just vanish, units to others are given back as usual (and may make candidates);
- *               then the memory, after a grace period
+ *   destroy     every member is dead for everybody, weak references severed; every member disposed; callbacks of all weak
+ *               references; every member's slots emptied: units to members just vanish, units to others are given back
+ *               as usual (and may make candidates); then the memory, after a grace period
  *
  * Members stay CLAIMED until the end. Nobody else can reach them, so disposing and dropping are plain work in short sections;
  * deferred frees that callbacks ask for are sealed only after the last slot was dropped (hold_seals), because a trace callback
@@ -140,10 +140,12 @@ decide(const struct component *k)
     WN_STEP("decide:committed");
     if (!committed)
         wn_decide_abort();
+    if (!committed && WN_MUTANT(next_before_turn))
+        return false; /* giving the members back clears it */
     /* Every CONDEMNED is turned before the next decision opens. */
     for (uint32_t i = 0; i < k->n; i++)
         if (has_weak(at(k, i)))
-            wn_flags_change(at(k, i)->h, WN_CONDEMNED, committed ? WN_DEAD : 0);
+            wn_decide_turn(at(k, i)->h, committed);
     return committed;
 }
 
@@ -161,14 +163,27 @@ doom(const struct component *k, struct wn_member *m)
                             WN_VERSION_ONE))
         ;
     if (has_weak(m))
-        wn_weak_sever(m->h);
+        (void)wn_weak_sever(m->h);
 }
 
 static void
 dispose(const struct component *k, struct wn_member *m)
 {
+    struct wn_record *r = wn_standing();
+
     (void)k;
+    r->burying = true; /* what it lets go of is buried after it, not inside it */
     wn_dispose(m->h, wn_type_of(m->h));
+    r->burying = false;
+}
+
+/* After every dispose of the component, before any of its slots is emptied. */
+static void
+notify(const struct component *k, struct wn_member *m)
+{
+    (void)k;
+    if (has_weak(m))
+        wn_weak_bury(wn_weak_sever(m->h));
 }
 
 /* Is h a member of the component under destruction? (An address of an earlier one may have been re-used.) */
@@ -181,31 +196,53 @@ is_fellow(struct wn_collection *c, const struct wane_header *h)
 }
 
 static void
-drop_outside(struct wane_visitor *visitor, wane_slot *slot)
+drop_outside(wane_slot *slot)
 {
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
 
-    (void)visitor;
-    if (!object)
-        return;
     __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE); /* release E13 */
-    if (!is_fellow(&wn_collection, WANE_HEADER(object))) /* a fellow's units vanish with it */
+    if (object && !is_fellow(&wn_collection, WANE_HEADER(object))) /* a fellow's units vanish with it */
         wn_unit_give(WANE_HEADER(object));
 }
 
+/* A wide member: in several sections. */
 static void
 drop(const struct component *k, struct wn_member *m)
 {
+    size_t done = 0;
+    long   budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
+
     (void)k;
-    wn_drop_slots(m->h, wn_type_of(m->h), drop_outside);
+    while (!wn_drop_slots(m->h, wn_type_of(m->h), drop_outside, &done, &budget)) {
+        budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
+        wn_death_run(wn_standing());
+        wane_leave();
+        wane_enter();
+    }
 }
 
-/* Units of members that a dispose displaced wait in this record's unsealed chunks: they are nobody's either. */
-static void
-forget_displaced(struct wn_collection *c, struct wn_record *r)
+/* Where in this record's log the next entry goes. No chunk: in one that is still to be made. */
+struct place {
+    struct wn_chunk *chunk;
+    uint32_t         entry;
+};
+
+static struct place
+end_of_log(const struct wn_log *log)
 {
-    for (struct wn_chunk *chunk = r->deferred.unsealed; chunk; chunk = (struct wn_chunk *)chunk->link.next)
-        for (uint32_t i = chunk->next; i < chunk->count; i++)
+    if (!log->unsealed) /* what is sealed takes no entry any more */
+        return (struct place){NULL, 0};
+    return (struct place){log->open, log->open->count};
+}
+
+/* Units of members that callbacks displaced wait in this record's log, unsealed, from `start` on: nobody's either. */
+static void
+forget_displaced(struct wn_collection *c, struct wn_record *r, struct place start)
+{
+    struct wn_chunk *chunk = start.chunk ? start.chunk : r->deferred.unsealed;
+
+    for (uint32_t i = start.entry; chunk; chunk = (struct wn_chunk *)chunk->link.next, i = 0)
+        for (; i < chunk->count; i++)
             if ((chunk->entry[i] & WN_ENTRY_KIND) == WN_ENTRY_UNIT &&
                 is_fellow(c, (struct wane_header *)(chunk->entry[i] & WN_ENTRY_ADDRESS)))
                 chunk->entry[i] = 0;
@@ -231,18 +268,21 @@ static void
 destroy(const struct component *k)
 {
     struct wn_record *r;
+    struct place      start;
 
     wane_enter();
     r = wn_standing();
     r->hold_seals = true;
+    start = end_of_log(&r->deferred);
     wane_leave();
     k->c->destroying = at(k, 0)->component;
     WN_STEP("destroy:begin");
     for_all(k, doom);
     for_all(k, dispose);
+    for_all(k, notify);
     WN_STEP("destroy:disposed");
     for_all(k, drop);
-    forget_displaced(k->c, r);
+    forget_displaced(k->c, r, start);
     for_all(k, finish);
     r->hold_seals = false;
     k->c->result.freed += k->n;

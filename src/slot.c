@@ -17,6 +17,7 @@
 #include <errno.h>
 
 #include "death.h"
+#include "handoff.h"
 #include "memory.h"
 #include "step.h"
 
@@ -61,7 +62,7 @@ stored(void *object, const wane_slot *slot)
 {
     struct wane_header   *h = WANE_HEADER(object);
     const struct wn_type *t = wn_type_of(h);
-    struct look           look = {{look_at_slot}, false};
+    struct look           look = {{look_at_slot, NULL}, false};
 
     if (!t->traced)
         return;
@@ -127,6 +128,7 @@ wane_put(wane_slot *slot, void *object)
 {
     bool opened = wn_scope_open();
 
+    wn_arrive(wane_untag(object));
     defer(displace(slot, (uintptr_t)object));
     if (wane_untag(object))
         stored(wane_untag(object), slot);
@@ -158,8 +160,10 @@ void *
 wane_swap(wane_slot *slot, void *object)
 {
     bool  opened = wn_scope_open();
-    void *old = displace(slot, (uintptr_t)object);
+    void *old;
 
+    wn_arrive(wane_untag(object));
+    old = displace(slot, (uintptr_t)object);
     retain_if(old);
     defer(old);
     if (wane_untag(object))
@@ -199,8 +203,10 @@ bool
 wane_cas_put(wane_slot *slot, const void *expected, void *desired)
 {
     bool opened = wn_scope_open();
-    bool done = exchange_if(slot, expected, desired);
+    bool done;
 
+    wn_arrive(wane_untag(desired));
+    done = exchange_if(slot, expected, desired);
     if (done && wane_untag(desired))
         stored(wane_untag(desired), slot);
     wn_scope_close(opened);
@@ -244,8 +250,10 @@ void
 wane_put_private(wane_slot *slot, void *object)
 {
     bool  opened = wn_scope_open();
-    void *old = replace_private(slot, (uintptr_t)object);
+    void *old;
 
+    wn_arrive(wane_untag(object));
+    old = replace_private(slot, (uintptr_t)object);
     if (wane_untag(object))
         stored(wane_untag(object), slot);
     drop_now(old);
@@ -272,23 +280,10 @@ wane_clear_private(wane_slot *slot)
 
 /* ---- Memory that readers may still see --------------------------------------------------------------------------- */
 
-static struct wn_deferred_call *
-deferred_call(void *pointer, void (*fn)(void *))
-{
-    struct wn_deferred_call *call = wn_malloc(sizeof *call);
-
-    if (!call || (uintptr_t)call & ~(uintptr_t)WN_ENTRY_ADDRESS) { /* entries have 48 bits for it */
-        wn_free(call);
-        return NULL;
-    }
-    *call = (struct wn_deferred_call){fn ? fn : free, pointer};
-    return call;
-}
-
 int
 wane_free_deferred(void *pointer, void (*fn)(void *))
 {
-    struct wn_deferred_call *call = deferred_call(pointer, fn);
+    struct wn_deferred_call *call = wn_deferred_call_new(fn ? fn : free, pointer);
     bool                     opened = wn_scope_open();
     struct wn_record        *r = wn_standing();
     bool                     room = call && wn_unit_defer_reserve(r);

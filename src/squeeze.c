@@ -88,7 +88,7 @@ detach(struct wn_log *log, struct window *w)
         log->first = NULL;
     compiler_barrier();
     log->open = w->before;
-    log->unsealed = NULL;
+    log->unsealed = log->measured = NULL;
 }
 
 /* ---- Merging ------------------------------------------------------------------------------------------------------- */
@@ -169,6 +169,14 @@ oldest(const struct window *w)
     return since;
 }
 
+/* What was measured is measured anew when it is sealed. */
+static void
+unmeasure(struct wn_record *r, struct wn_chunk *c)
+{
+    wn_counter_add(&r->held_bytes, -c->bytes);
+    c->bytes = 0;
+}
+
 static void
 fill(struct window *w, uint32_t k, uint64_t since, bool is_last)
 {
@@ -219,6 +227,8 @@ squeeze(struct wn_record *r, struct wn_log *log, struct window *w)
     if (w->before && !w->before->ticket)
         return false; /* more than a window without a ticket: chunks without one stay together, at the end */
     detach(log, w);
+    for (uint32_t k = 0; k < chunks; k++)
+        unmeasure(r, w->chunk[k]);
     pack(w);
     sort(w);
     merge_all(w);
@@ -257,7 +267,7 @@ wn_log_add_unit(struct wn_log *log, uintptr_t h)
 void
 wn_log_mend(struct wn_log *log)
 {
-    log->open = log->unsealed = NULL;
+    log->open = log->unsealed = log->measured = NULL;
     log->chunks = log->pooled = 0;
     for (struct wn_chunk *c = log->first; c; c = next(c)) {
         if (!c->ticket && !log->unsealed)

@@ -34,8 +34,17 @@ enum wn_mutant {
     WN_MUT_handover_no_grace,       /* scan at once after the marks are cleared */
     WN_MUT_upgrade_ignores_condemned,
     WN_MUT_commit_by_store,         /* the decision is stored, not CASed */
+    WN_MUT_committed_believed,      /* an upgrade does not look at word1 again after COMMITTED */
+    WN_MUT_condemn_before_open,     /* members are condemned before the decision is UNDECIDED */
+    WN_MUT_flags_keep_version,      /* CONDEMNED comes and goes with the version unchanged */
+    WN_MUT_next_before_turn,        /* the next decision opens while members of the last one are CONDEMNED */
+    WN_MUT_sever_after_free,        /* the table still leads from freed memory to a weak object */
+    WN_MUT_weak_freed_at_once,      /* no grace period for the memory of a weak reference's target */
+    WN_MUT_notify_ignores_death,    /* callbacks are registered after the death */
+    WN_MUT_cancel_by_store,         /* a callback is cancelled by a store, not by a CAS */
     WN_MUT_claim_ignored,           /* enter goes on although claimed */
     WN_MUT_dispose_twice,
+    WN_MUT_young_forgets,           /* a young collection drops candidates that it takes for live */
     WN_MUT_free_ignores_collecting, /* deaths during suspect free at once */
     WN_MUT_death_looks_once,        /* a plain death does not look at word1 again */
     WN_MUT_squeeze_forgets,         /* merged entries stand for one unit */
@@ -43,6 +52,11 @@ enum wn_mutant {
     WN_MUT_settled_by_ticket,       /* barriers do not know what tickets merged entries have had */
     WN_MUT_birth_unpaid,            /* wane_new pays nothing ahead */
     WN_MUT_claim_before_room,       /* the collector claims before there is room in its table */
+    WN_MUT_give_although_known,     /* an object with a mark or a flag of the collector's goes in transit */
+    WN_MUT_review_takes_transit,    /* step 0 of the review does not look for objects in transit */
+    WN_MUT_unshare_at_once,         /* records are summed up without a grace period */
+    WN_MUT_share_without_bias,      /* nothing but SHARED keeps a shared object */
+    WN_MUT_merge_publishes_first,   /* the owner's last release gives word0 up after MERGED is seen */
 };
 #ifndef WN_MUTANT_ID
 #define WN_MUTANT_ID WN_MUT_none

@@ -15,6 +15,10 @@
 
 #include "step.h"
 
+/* A young collection explores at most so many objects: for each candidate, and in all. */
+#define YOUNG_FACTOR 16
+#define YOUNG_LEAST  4096
+
 struct tracer {
     struct wane_visitor visitor;
     struct wn_trial    *trial;
@@ -41,7 +45,7 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
     if (!wn_type_of(h)->traced)
         return false;
     do {
-        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL)
+        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation)
             return false;
         n = (w | WN_CLAIMED) + WN_VERSION_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n));
@@ -64,7 +68,7 @@ static void
 trace(struct wn_trial *trial, uintptr_t object)
 {
     struct wane_header *h = (struct wane_header *)object;
-    struct tracer       t = {{see_edge}, trial};
+    struct tracer       t = {{see_edge, NULL}, trial};
 
     if (!wn_is_gone(load_acquire(&h->word1)))
         wn_type_trace(wn_type_of(h), h, &t.visitor);
@@ -101,6 +105,7 @@ wn_suspect(struct wn_collection *c)
 {
     c->trial.claim = claim;
     c->trial.trace = trace;
+    c->trial.limit = c->generation == WANE_ALL ? 0 : YOUNG_FACTOR * c->trial.count + YOUNG_LEAST;
     begin_collecting();
     while (!chunk(&c->trial, wn_trial_explore))
         WN_STEP("suspect:visited");

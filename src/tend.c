@@ -75,12 +75,32 @@ apply(struct wn_record *r)
     }
 }
 
-/* A thread that displaces faster than the background polls asks for itself. */
+/* How many bytes a sealed chunk holds back; its objects are not freed before it is applied. */
+static void
+measure(struct wn_record *r, struct wn_chunk *c)
+{
+    for (uint32_t i = c->next; i < c->count; i++) {
+        struct wane_header *h = (struct wane_header *)(c->entry[i] & WN_ENTRY_ADDRESS);
+
+        if (h && (c->entry[i] & WN_ENTRY_KIND) == WN_ENTRY_UNIT)
+            c->bytes += wn_type_payload_size(wn_type_of(h), h);
+    }
+    wn_counter_add(&r->held_bytes, c->bytes);
+}
+
+/* A thread that displaces faster than the background polls asks for itself. Where that does not help, say what is held back. */
 static void
 look_for_grace(struct wn_record *r)
 {
-    if (r->deferred.chunks >= POLL_CHUNKS && r->deferred.first->ticket)
-        (void)wn_grace_poll(r->deferred.first->ticket);
+    struct wn_chunk *c = r->deferred.first;
+
+    if (r->deferred.chunks < POLL_CHUNKS || !c->ticket || wn_grace_poll(c->ticket))
+        return;
+    for (c = r->deferred.measured ? r->deferred.measured : c; c && c->ticket; c = (struct wn_chunk *)c->link.next) {
+        if (!c->bytes)
+            measure(r, c);
+        r->deferred.measured = c;
+    }
 }
 
 /* For barriers: everything displaced before this epoch has been given back, and what died of it is buried. */
@@ -89,7 +109,7 @@ say_how_far(struct wn_record *r)
 {
     struct wn_chunk *c = r->deferred.first;
 
-    if (r->dying || r->draining || load_relaxed(&r->queue))
+    if (wn_is_burying(r) || r->draining || load_relaxed(&r->queue))
         return;
     if (c && c->since)
         store_release(&r->settled, (c->ticket && WN_MUTANT(settled_by_ticket) ? c->ticket : c->since) - 1);
@@ -115,7 +135,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
     if (r->burying)
         return;
     drain(r);
-    if (!r->hold_seals)
+    if (!wn_seals_are_held(r))
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
@@ -127,7 +147,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
     }
     waiting = wn_graves_tend(r);
     say_how_far(r);
-    if (waiting || r->dying || r->draining || !log_is_empty(&r->deferred))
+    if (waiting || wn_is_burying(r) || r->draining || !log_is_empty(&r->deferred))
         return;
     /* seq_cst against the push: either the pusher finds backlog 0 and reports again, or its node is seen here. */
     exchange_seq_cst(&r->backlog, 0u);

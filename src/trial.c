@@ -17,7 +17,7 @@ wn_trial_clear(struct wn_trial *t)
 {
     wn_free(t->node);
     wn_free(t->index);
-    *t = (struct wn_trial){.claim = t->claim, .trace = t->trace, .live = WN_TRIAL_NONE};
+    *t = (struct wn_trial){.claim = t->claim, .trace = t->trace, .live = WN_TRIAL_NONE, .limit = t->limit};
 }
 
 static void
@@ -112,6 +112,8 @@ wn_trial_edge(struct wn_trial *t, uintptr_t object)
     }
     t->edges++;
     if (i == WN_TRIAL_NONE) {
+        if (t->limit && t->count >= t->limit)
+            return;
         /* Room first: what is claimed must be in the table. */
         if (!WN_MUTANT(claim_before_room) && !wn_trial_prepare(t, 1)) {
             t->failed = true;

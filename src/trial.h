@@ -46,6 +46,7 @@ struct wn_trial {
     uint32_t              live;   /* list of live nodes to spread from, through in */
     bool                  spreading;
     bool                  failed; /* out of memory: the answer is incomplete */
+    uint32_t              limit;  /* objects at most; beyond them the rest of the graph counts as live. 0: none */
     uint64_t              edges;
 };
 

@@ -121,8 +121,14 @@ wane_visit(struct wane_visitor *visitor, const wane_slot *slot)
 void
 wane_visit_array(struct wane_visitor *visitor, const wane_slot *slots, size_t n)
 {
+    wane_slot *first = (wane_slot *)(uintptr_t)slots;
+
+    if (visitor->range) {
+        visitor->range(visitor, first, n);
+        return;
+    }
     for (size_t i = 0; i < n; i++)
-        visitor->slot(visitor, (wane_slot *)(uintptr_t)&slots[i]);
+        visitor->slot(visitor, &first[i]);
 }
 
 size_t

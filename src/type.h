@@ -22,6 +22,7 @@ struct wn_type {
     uint32_t           id;
     bool               traced; /* may hold slots: can be a candidate */
     bool               sized;
+    struct wane_atomic64 immortal; /* a: objects that are not meant to end */
     size_t             prefix; /* bytes in front of the header: struct wn_prefix or nothing */
 };
 
@@ -36,6 +37,7 @@ extern struct wane_atomic_ptr wn_types[WN_MAX_TYPES + 1];
 
 struct wane_visitor {
     void (*slot)(struct wane_visitor *, wane_slot *);
+    void (*range)(struct wane_visitor *, wane_slot *first, size_t count); /* or NULL: slot, one by one */
 };
 
 /* The type of a declaration, registered now if need be; NULL with errno. */

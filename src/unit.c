@@ -39,10 +39,14 @@ static void
 publish_mark(uintptr_t entry, struct wn_record *r)
 {
     struct wane_header *h = (struct wane_header *)(entry & ~WN_ENTRY_KIND);
+    uint64_t            w0;
 
     if (!(entry & WN_ENTRY_OWN) || (load_acquire(&h->word1) & WN_MERGED))
         return; /* BUFFERED, or folded by the merge */
-    if (wn_owner(load_relaxed(&h->word0)) != r->id)
+    w0 = load_relaxed(&h->word0);
+    if (!wn_owner(w0)) /* the child of a fork: its holder was stopped inside the last release. Its unit is back, and leaks. */
+        store_relaxed(&h->word0, w0 | r->pub.me | 1);
+    else if (wn_owner(w0) != r->id)
         wn_fatal(h, "internal error: a candidate entry of another owner");
     wn_flags_change(h, 0, WN_OWNLOG);
     wn_count_unquiet(h);
@@ -225,7 +229,7 @@ static bool
 make_room(struct wn_record *r)
 {
     fetch_or_relaxed(&r->pub.attention, WN_ATTEND);
-    if (!r->hold_seals) { /* the collector looks through this log later */
+    if (!wn_seals_are_held(r)) { /* the collector looks through this log later */
         apply_ripe(r);
         if (wn_log_reserve(r, &r->deferred) || (wn_log_squeeze(r, &r->deferred) && wn_log_has_room(&r->deferred)))
             return true;
@@ -242,7 +246,7 @@ wn_unit_defer_reserve(struct wn_record *r)
     if (!wn_log_reserve(r, &r->deferred) && !make_room(r))
         return false;
     /* It is full. Every displacement that has an entry in the earlier chunks has happened. */
-    if (was_open && before != r->deferred.open && !r->hold_seals) {
+    if (was_open && before != r->deferred.open && !wn_seals_are_held(r)) {
         wn_log_seal_before_open(&r->deferred);
         fetch_or_relaxed(&r->pub.attention, WN_ATTEND); /* apply as much as is produced */
     }

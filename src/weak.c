@@ -5,14 +5,24 @@
 
 #include "death.h"
 #include "decide.h"
+#include "handoff.h"
+#include "notify.h"
+#include "step.h"
 #include "table.h"
 
 struct weak {
     struct wane_atomic_ptr target; /* a: header; NULL from the target's death on */
     struct wn_table_node   node;
+    struct wn_notes        notes;
 };
 
-static struct wane_type weak_type = {"wane.weak", sizeof(struct weak), 0, 0, 0, 0, 0, 0, {0}};
+static void
+weak_dispose(void *weak)
+{
+    wn_notes_free(&((struct weak *)weak)->notes);
+}
+
+static struct wane_type weak_type = {"wane.weak", sizeof(struct weak), 0, 0, 0, weak_dispose, 0, 0, {0}};
 
 static struct weak *
 weak_of(struct wn_table_node *node)
@@ -20,17 +30,26 @@ weak_of(struct wn_table_node *node)
     return (struct weak *)(void *)((char *)node - offsetof(struct weak, node));
 }
 
-void
+void *
 wn_weak_sever(struct wane_header *target)
 {
     struct wn_table_node *node = wn_table_find(target);
-    struct weak          *w;
 
     if (!node)
+        return NULL;
+    store_release(&weak_of(node)->target, NULL);
+    return weak_of(node);
+}
+
+void
+wn_weak_bury(void *weak)
+{
+    struct weak *w = weak;
+
+    if (!w)
         return;
-    w = weak_of(node);
-    store_release(&w->target, NULL);
-    wn_table_remove(node); /* before the target's memory can be re-used */
+    wn_table_remove(&w->node);
+    wn_notes_run(&w->notes, w);
     wn_unit_defer(WANE_HEADER(w)); /* its node may still be seen by lookups of this grace period */
 }
 
@@ -65,9 +84,12 @@ wane_weak(void *object)
 {
     bool                  opened = wn_scope_open();
     struct wane_header   *h = WANE_HEADER(object);
-    struct wn_table_node *node = wn_is_gone(load_acquire(&h->word1)) ? NULL : wn_table_find(h);
-    void                 *result = node ? wane_retain(weak_of(node)) : make(h);
+    struct wn_table_node *node;
+    void                 *result;
 
+    wn_arrive(object);
+    node = wn_is_gone(load_acquire(&h->word1)) ? NULL : wn_table_find(h);
+    result = node ? wane_retain(weak_of(node)) : make(h);
     wn_scope_close(opened);
     return result;
 }
@@ -80,6 +102,7 @@ upgrade(struct wane_header *h)
     uint64_t w = load_acquire(&h->word1);
 
     for (;;) {
+        WN_STEP("weak:looked");
         if (wn_is_gone(w))
             return false;
         if (w & WN_CONDEMNED) {
@@ -92,6 +115,7 @@ upgrade(struct wane_header *h)
                 continue;
             }
         }
+        WN_STEP("weak:before-cas");
         if (cas_acq_rel(&h->word1, &w, (w & ~WN_REVIEW) + WN_COUNT_ONE + WN_VERSION_ONE))
             return true;
     }
@@ -105,11 +129,20 @@ get(struct weak *w)
 
     if (!h)
         return NULL;
-    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section. */
+    WN_STEP("weak:target");
+    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section.
+     * */
     if (wn_owner(load_acquire(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) &&
         !wn_is_gone(load_acquire(&h->word1)))
         return wane_retain(wn_payload(h)); /* biased to me: it lives, and nobody reviews it */
     return upgrade(h) ? wn_payload(h) : NULL;
+}
+
+static void
+check_weak(void *weak)
+{
+    if (wn_type_of(WANE_HEADER(weak))->declared != &weak_type)
+        wn_fatal(WANE_HEADER(weak), "wane_weak_get, _notify or _unnotify of an object that is not a weak reference");
 }
 
 void *
@@ -120,10 +153,30 @@ wane_weak_get(void *weak)
 
     if (!weak)
         return NULL;
-    if (wn_type_of(WANE_HEADER(weak))->declared != &weak_type)
-        wn_fatal(WANE_HEADER(weak), "wane_weak_get of an object that is not a weak reference");
+    check_weak(weak);
     opened = wn_scope_open();
     object = get(weak);
     wn_scope_close(opened);
     return object;
+}
+
+/* No section is needed: the notes live as long as the weak object, which the caller holds. */
+int
+wane_weak_notify(void *weak, void (*fn)(void *, void *), void *arg)
+{
+    if (!fn)
+        return -EINVAL;
+    if (!weak)
+        return -ESRCH;
+    check_weak(weak);
+    return wn_notes_add(&((struct weak *)weak)->notes, fn, arg);
+}
+
+bool
+wane_weak_unnotify(void *weak, void (*fn)(void *, void *), void *arg)
+{
+    if (!weak)
+        return false;
+    check_weak(weak);
+    return wn_notes_cancel(&((struct weak *)weak)->notes, fn, arg);
 }

@@ -4,7 +4,8 @@
  *
  * Each thread has a hand of units. It makes objects, retains and releases what it holds, and swaps single units
  * with a row of mailboxes, so that units are given back by anybody: in sections and out of them, by the creator
- * and by others, while the creator is busy, asleep or gone.
+ * and by others, while the creator is busy, asleep or gone. What goes into a mailbox is given away in transit if it
+ * may be; what comes out is adopted, or used as it is. Objects are shared for a while and unshared under the others' hands.
  *
  * Oracle: every object counts its units in a field of the test's own. A holder sees an intact canary. dispose and
  * finalize find that number at zero: they never run while somebody holds a unit. At the end each object has been
@@ -31,11 +32,13 @@ struct thing {
 static _Atomic(struct thing *) boxes[BOXES];
 static atomic_ullong           made, gone, made_finalizable, finalized;
 
-enum { BY_CREATOR, BY_STRANGER, TRAVELLED, OVERLAPS };
+enum { BY_CREATOR, BY_STRANGER, TRAVELLED, GIVEN, SHARED, OVERLAPS };
 static struct stress_overlap overlaps[OVERLAPS] = {
     [BY_CREATOR] = {.name = "last unit given back by the creator", .need = 100},
     [BY_STRANGER] = {.name = "last unit given back by another worker", .need = 100},
     [TRAVELLED] = {.name = "units received from another worker", .need = 1000},
+    [GIVEN] = {.name = "objects given away as the only unit", .need = 100},
+    [SHARED] = {.name = "objects shared while others may hold them", .need = 100},
 };
 
 static void
@@ -135,12 +138,17 @@ release(struct thing *t)
 static void
 swap_with_a_box(struct stress_worker *me, struct thing **held)
 {
-    struct thing *got = atomic_exchange(&boxes[stress_random(me, BOXES)], *held);
+    struct thing *got;
 
+    if (*held && stress_random(me, 2) && wane_give(*held) == 0)
+        stress_seen(&overlaps[GIVEN]);
+    got = atomic_exchange(&boxes[stress_random(me, BOXES)], *held);
     *held = got;
     if (!got)
         return;
     check(got);
+    if (stress_random(me, 2))
+        (void)wane_adopt(got);
     if (got->creator != me->index)
         stress_seen(&overlaps[TRAVELLED]);
 }
@@ -156,13 +164,27 @@ pump(struct stress_worker *me, struct thing *t)
         release(t);
 }
 
+/* Who has shared it unshares it; others may come in between, and are told so. */
+static void
+pump_shared(struct stress_worker *me, struct thing *t)
+{
+    bool mine = wane_share(t) == 0;
+
+    pump(me, t);
+    if (!mine)
+        return;
+    stress_seen(&overlaps[SHARED]);
+    if (wane_unshare(t) != 0)
+        stress_fail("who has shared an object could not unshare it");
+}
+
 static void
 step(struct stress_worker *me, struct thing *hand[HAND])
 {
     struct thing **a = &hand[stress_random(me, HAND)];
     struct thing **b = &hand[stress_random(me, HAND)];
 
-    switch (stress_random(me, 8)) {
+    switch (stress_random(me, 9)) {
     case 0:
     case 1:
         release(*a);
@@ -182,6 +204,10 @@ step(struct stress_worker *me, struct thing *hand[HAND])
     case 6:
         if (*a)
             pump(me, *a);
+        break;
+    case 7:
+        if (*a)
+            pump_shared(me, *a);
         break;
     default:
         release(*a);

@@ -129,6 +129,55 @@ size_t wane_size_of(const void *object);
  */
 bool wane_is_unique(const void *object);
 
+/**
+ * wane_give - let go of an object that only the caller holds, so that another thread can own it without atomics
+ *
+ * @object   owned by the caller, who hands the reference on by whatever way afterwards, and must not use it meanwhile
+ * Returns   0; -EBUSY: somebody else may know the object (the caller does not hold its only unit, it has a weak reference, is
+ *           shared or immortal), or its owner's record is not at hand right now: nothing has changed. The reference may be
+ *           handed on all the same; the receiver then counts atomically
+ * Counts    none
+ * Threads   the one that holds the reference
+ * Progress  wait-free; no read-modify-write, unless the object is a candidate for collection
+ *
+ * wane_adopt - the receiver's side: become the owner of an object of which one holds the only unit
+ *
+ * @object   owned by the caller; NULL is allowed
+ * Returns   object
+ * Progress  wait-free; no read-modify-write after a wane_give that needed none
+ *
+ * An object that was given and not adopted is adopted by the first call that gets it: retain, release, a store, weak ..
+ * An object that cannot be adopted (others hold it) is left as it is. (Choi et al., PACT 2018, have no hand-over.)
+ */
+int   wane_give(void *object);
+void *wane_adopt(void *object);
+
+/**
+ * wane_share - count a hot object on every thread's own record
+ *
+ * @object   owned or borrowed; retains and releases of all threads, inside sections, touch no common line from now on
+ * Returns   0; -EALREADY; -EBUSY: an unshare is not settled yet (it takes a grace period), or the count is absurdly large
+ * Counts    none; until it is unshared the object cannot die, and the collector takes it and all that it holds for live
+ * Threads   any
+ * Progress  lock-free
+ *
+ * wane_unshare - back to one count
+ *
+ * @object   owned or borrowed
+ * Returns   0; -EINVAL: it is not shared; -ENOMEM: nothing has changed
+ * Counts    after a grace period; if nobody holds the object it dies then
+ */
+int wane_share(void *object);
+int wane_unshare(void *object);
+
+/**
+ * wane_immortal - an object that shall live as long as the process: counts no longer matter, cycles through it are kept
+ *
+ * @object   owned or borrowed. It is not reported as a leak; what it holds is
+ * Progress  lock-free
+ */
+void wane_immortal(void *object);
+
 /* Released at the end of the scope: WANE_AUTO(struct person) *p = person_new(); */
 #define WANE_AUTO(T) __attribute__((cleanup(wane_release_at))) T
 
@@ -304,7 +353,8 @@ int wane_free_deferred(void *pointer, void (*fn)(void *));
  * wane_weak - the weak reference of an object: itself an object, one per target, storable in slots
  *
  * @object   owned or borrowed
- * Returns   owned weak reference; NULL with ENOMEM, or ESRCH: the object is dying (inside its dispose)
+ * Returns   owned weak reference; NULL with ENOMEM, or ESRCH: the object is dying (inside its dispose). Two weak
+ *           references are to the same object exactly if they are the same pointer
  * Threads   any
  *
  * wane_weak_get - upgrade
@@ -316,6 +366,33 @@ int wane_free_deferred(void *pointer, void (*fn)(void *));
  */
 void *wane_weak(void *object) WANE_MUST_USE;
 void *wane_weak_get(void *weak) WANE_MUST_USE;
+
+/**
+ * wane_weak_notify - have fn(weak, arg) called once, when the target dies
+ *
+ * @weak     from wane_weak; any number of callbacks, in no promised order
+ * @fn       called after the target's dispose (in a cycle: after every dispose), so what it held open is closed;
+ *           upgrades give NULL by then, for ever. Finalizers that resurrect the target call nothing
+ * Returns   0: it will run, unless it is cancelled first. -ESRCH: the target is dead, fn is never called
+ * Counts    none: arg is the caller's matter. The target holds its weak reference until the callbacks ran
+ * Errors    -ENOMEM (nothing was registered); -EINVAL (fn is NULL). The death itself needs no memory
+ * Threads   any. fn runs on the thread that buries the target: one inside a release or a leave, or one of the library's
+ *           own; inside a section, no lock held. It may make, retain, release, store, upgrade, register and cancel; it
+ *           must not block, and must not need a lock that is held around a release or a leave
+ * Progress  lock-free after malloc; linear in the weak reference's callbacks when some were cancelled
+ *
+ * A target that never dies (leaked, immortal, alive at wane_shutdown) calls nothing. In the child of a fork the
+ * callbacks of targets that other threads were just burying do not run.
+ *
+ * wane_weak_unnotify - cancel one registration of the same fn and arg
+ *
+ * Returns   true: it was removed and never runs; arg is the caller's again. false: it has begun to run (here or on
+ *           another thread; it may still be running), or was not registered
+ * Threads   any, inside callbacks too
+ * Progress  lock-free; linear in the weak reference's callbacks
+ */
+int  wane_weak_notify(void *weak, void (*fn)(void *weak, void *arg), void *arg) WANE_MUST_USE;
+bool wane_weak_unnotify(void *weak, void (*fn)(void *weak, void *arg), void *arg);
 
 /* ---- Collection ----------------------------------------------------------------------------------------------- */
 
@@ -335,7 +412,8 @@ struct wane_collected {
 /**
  * wane_collect - find and destroy isolated cycles now, on this thread
  *
- * @generation  0..WANE_ALL. Today every collection is complete, whatever is asked for
+ * @generation  0..WANE_ALL: objects that have survived at most so many collections; what is older counts as live. Younger
+ *              generations examine a bounded number of objects, WANE_ALL all that the candidates reach
  * @result      what was found (summed over the rounds it took), or NULL
  * Returns      0; -EDEADLK inside a section, or in a thread that is ending (nothing was done); -EINVAL;
  *              -EAGAIN: a section that does not end kept it from finishing; what was not freed is kept.
@@ -344,6 +422,17 @@ struct wane_collected {
  * Progress     blocking: on the sections that are open now, at most about a second
  */
 int wane_collect(int generation, struct wane_collected *result);
+
+/**
+ * wane_set_threshold - how many candidates of a generation (0 or 1) make the background collect it without waiting
+ * wane_threshold - what is set
+ *
+ * The oldest generation has none: it is collected when its last collection is paid for (docs/design.md, section 8).
+ * Returns   0; -EINVAL: no such generation
+ * Threads   any
+ */
+int    wane_set_threshold(int generation, size_t candidates);
+size_t wane_threshold(int generation);
 
 /**
  * wane_barrier - wait until every unit that was displaced before this call has been given back
@@ -359,6 +448,54 @@ int wane_barrier(void);
  * Returns   how many ran. Without a call to it they run on a thread of the library's own
  */
 size_t wane_run_finalizers(void);
+
+/* ---- Programs that drive by themselves ------------------------------------------------------------------------- */
+
+/**
+ * wane_use_threads - may the library run threads of its own (as it does, unless WANE_NO_THREADS is set)?
+ *
+ * @yes      false: those that run are ended, and none is started; the program calls wane_step and wane_run_finalizers
+ * Returns   0; -EDEADLK inside a section
+ * Threads   one at a time, not from callbacks
+ * Progress  blocking: on the threads that end, that is on a tick of the background and on a finalizer that is running
+ *
+ * wane_step - a slice of what the background does: grace periods, records of idle or ended threads, deaths, collections
+ *
+ * @nanoseconds  how long to go on while there is more to do; a collection that is due is not cut short
+ * Returns   1: there is more to do now; 0: nothing, or nothing but what has to wait; -EDEADLK inside a section, or in a thread
+ *           that is ending; -EBUSY: another thread is at it
+ * Threads   any, outside sections
+ * Progress  never waits for another thread
+ *
+ * wane_event_fd - a descriptor for poll, select, epoll: readable when wane_step has something to do, or a finalizer is due
+ *
+ * Returns   the descriptor, the same at each call (do not read, write or close it); -errno. A forked child has its own under
+ *           the same number
+ * Threads   any
+ */
+int wane_use_threads(bool yes);
+int wane_step(uint64_t nanoseconds);
+int wane_event_fd(void);
+
+/* A section that holds grace periods up. */
+struct wane_stall {
+    uint32_t    tid;         /* the thread's id, as gettid() gives it */
+    const char *thread;      /* its name; valid during the call */
+    uint64_t    nanoseconds; /* since the section was first seen, at most a tick of 2 ms after it began to hold anything up */
+    uint64_t    units;       /* displaced units that wait, in all */
+    uint64_t    bytes;       /* as held_bytes in the statistics */
+};
+
+/**
+ * wane_on_stall - hear of sections that do not end
+ *
+ * @milliseconds  from what age on; each section is reported once
+ * @fn       called on the background's thread, or in wane_step, outside sections; NULL: nothing is reported. With the
+ *           environment variable WANE_STALL_MS set, a line on stderr is written from the start
+ * Returns   0, or -ENOMEM
+ * Threads   any; the last call counts
+ */
+int wane_on_stall(unsigned milliseconds, void (*fn)(const struct wane_stall *stall, void *arg), void *arg);
 
 /* ---- Statistics and life -------------------------------------------------------------------------------------- */
 
@@ -376,6 +513,10 @@ struct wane_stats {
     uint64_t records;                    /* identities made so far */
     uint64_t lost_units;                 /* units left counted because memory ran out (leaks, never frees) */
     uint64_t lost_candidates;
+    uint64_t held_bytes;                 /* payloads that wait for a grace period: of the dead, and of displaced objects as
+                                            far as long logs were measured (displaced - applied: how many units wait) */
+    uint64_t stalled_nanoseconds;        /* age of the oldest section when it was last looked at, if it held anything up */
+    uint64_t stalls;                     /* sections reported by wane_on_stall */
 };
 
 /**

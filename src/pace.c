@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include "pace.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define PATIENCE_NS UINT64_C(500000000) /* a few candidates wait this long */
+#define HAND_NS     UINT64_C(2000000)   /* for the records to hand over; who is busy inside a section comes next time */
+#define SHARE       10                  /* at most one part in SHARE of a core for a generation that finds little */
+#define FRUITFUL    4                   /* freed one in FRUITFUL examined: go on */
+#define FRUITLESS   16                  /* freed less than one in FRUITLESS examined: back off */
+#define MAX_BACKOFF 6
+#define PURGE_LEAST 4096
+#define BATCH       16384 /* candidates of a young collection: its table stays in the cache */
+
+static struct wane_atomic64 threshold[WN_AGES] = {{4096}, {16384}, {0}}; /* a: candidates that do not wait */
+
+/* Under the driver lock. */
+static struct pacing {
+    uint64_t ended, cost; /* of the last run: when, and its CPU time, 0 if it paid for itself */
+    uint64_t live;        /* objects after it */
+    unsigned backoff;
+} pacing[WN_AGES];
+static uint64_t waiting_since; /* 0: no young candidates */
+
+/* ---- What waits --------------------------------------------------------------------------------------------------- */
+
+static uint64_t
+young_waiting(void)
+{
+    uint64_t n = load_relaxed(&wn_handed_count) + load_relaxed(&wn_waiting_count[0]);
+
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        struct wn_record *r = wn_record(id);
+
+        if (r)
+            n += load_relaxed(&r->candidate_count);
+    }
+    return n;
+}
+
+uint64_t
+wn_pace_waiting(void)
+{
+    return young_waiting() + load_relaxed(&wn_waiting_count[1]) + load_relaxed(&wn_waiting_count[2]);
+}
+
+static uint64_t
+objects_alive(void)
+{
+    struct wane_stats s;
+
+    wane_stats(&s);
+    return s.objects_born - s.objects_died;
+}
+
+/* ---- When --------------------------------------------------------------------------------------------------------- */
+
+static bool
+has_grown(const struct pacing *p)
+{
+    return objects_alive() > p->live + p->live / 4;
+}
+
+/* Young runs are bounded, and each candidate comes to one of each generation once: on a growing heap they do not wait. */
+static bool
+is_young_paid_for(const struct pacing *p, uint64_t now)
+{
+    return now >= p->ended + p->cost * SHARE || has_grown(p);
+}
+
+/* What was fruitless on a heap that has grown by a quarter since may bear fruit now. */
+static bool
+is_old_paid_for(const struct pacing *p, uint64_t now)
+{
+    uint64_t rest = p->cost * SHARE;
+
+    return now >= p->ended + rest && (now >= p->ended + (rest << p->backoff) || has_grown(p));
+}
+
+/* Young candidates do not wait for ever, however few they are. */
+static bool
+is_young_due(uint64_t n, uint64_t now)
+{
+    if (!n) {
+        waiting_since = 0;
+        return false;
+    }
+    if (!waiting_since)
+        waiting_since = now;
+    return n >= load_relaxed(&threshold[0]) || now - waiting_since >= PATIENCE_NS;
+}
+
+/* Young ones first, while there are many: most die young, and in small batches that is cheap. Not for ever, though. */
+static bool
+is_old_due(uint64_t young, uint64_t now)
+{
+    const struct pacing *p = &pacing[2];
+
+    if (now < p->ended + PATIENCE_NS || !is_old_paid_for(p, now))
+        return false;
+    return young < load_relaxed(&threshold[0]) || now > p->ended + 4 * PATIENCE_NS + 2 * SHARE * p->cost;
+}
+
+int
+wn_pace_due(uint64_t now)
+{
+    uint64_t n = young_waiting();
+    uint64_t middle = load_relaxed(&wn_waiting_count[1]), old = load_relaxed(&wn_waiting_count[2]);
+    bool     young = is_young_due(n, now);
+
+    if ((middle || old) && is_old_due(n, now))
+        return 2;
+    if (middle && middle >= load_relaxed(&threshold[1]) && is_young_paid_for(&pacing[1], now))
+        return 1;
+    return young && is_young_paid_for(&pacing[0], now) ? 0 : -1;
+}
+
+/* ---- Running ------------------------------------------------------------------------------------------------------ */
+
+/* Of this thread: waiting for sections, or for a core, costs nobody anything. */
+static uint64_t
+cpu_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void
+settle_up(struct pacing *p, const struct wane_collected *r, uint64_t cpu)
+{
+    if (r->freed * FRUITLESS >= r->examined)
+        p->backoff = 0;
+    else if (r->freed >= r->aborted && p->backoff < MAX_BACKOFF) /* who was disturbed is tried again soon */
+        p->backoff++;
+    p->ended = wn_now();
+    p->cost = r->freed * FRUITFUL >= r->examined ? 0 : cpu;
+    p->live = objects_alive();
+}
+
+void
+wn_pace_run(int generation)
+{
+    struct wane_collected r;
+    uint64_t              cpu = cpu_now();
+
+    (void)wn_driver_handover(wn_now() + HAND_NS);
+    wn_collection_run(generation, generation == WANE_ALL ? 0 : BATCH, &r);
+    settle_up(&pacing[generation], &r, cpu_now() - cpu);
+    waiting_since = 0;
+}
+
+static uint64_t
+dead_candidates(void)
+{
+    uint64_t n = 0;
+
+    for (uint32_t id = 1; id <= wn_record_limit(); id++)
+        if (wn_record(id))
+            n += load_relaxed(&wn_record(id)->counters.died_marked);
+    return n;
+}
+
+/* A look at every entry for each that has died, at most: the cost of it is linear. */
+void
+wn_pace_purge(void)
+{
+    static uint64_t before;
+    uint64_t        n = dead_candidates();
+
+    if (n - before < PURGE_LEAST || n - before < wn_pace_waiting() / 2)
+        return;
+    before = n;
+    wn_take_the_dead(&wn_collection);
+}
+
+/* ---- Thresholds --------------------------------------------------------------------------------------------------- */
+
+int
+wane_set_threshold(int generation, size_t candidates)
+{
+    if (generation < 0 || generation >= WANE_ALL)
+        return -EINVAL;
+    store_relaxed(&threshold[generation], (uint64_t)candidates);
+    return 0;
+}
+
+size_t
+wane_threshold(int generation)
+{
+    return generation < 0 || generation >= WANE_ALL ? 0 : load_relaxed(&threshold[generation]);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "share.h"
+
+#include <errno.h>
+
+#include "handoff.h"
+#include "memory.h"
+#include "step.h"
+#include "unit.h"
+
+#define PROBES 4
+
+/* ---- Entries ---------------------------------------------------------------------------------------------------- */
+
+static struct wn_shared_count *
+entry(struct wn_record *r, const struct wane_header *h, uint32_t i)
+{
+    uint32_t at = (uint32_t)(((uint64_t)(uintptr_t)h * UINT64_C(0x9E3779B97F4A7C15)) >> 60);
+
+    return &r->shared[(at + i) % WN_SHARED_COUNTS];
+}
+
+bool
+wn_share_add(struct wn_record *r, struct wane_header *h, uint64_t n)
+{
+    struct wn_shared_count *free_one = NULL;
+
+    WN_STEP("share:seen");
+    for (uint32_t i = 0; i < PROBES; i++) {
+        struct wn_shared_count *c = entry(r, h, i);
+        void                   *object = load_acquire(&c->object); /* acquire E17: its units were read before it was freed */
+
+        if (object == h) {
+            /* relaxed: read after a grace period only (E4). */
+            store_relaxed(&c->units, load_relaxed(&c->units) + n);
+            return true;
+        }
+        if (!object && !free_one)
+            free_one = c;
+    }
+    if (!free_one)
+        return false;
+    store_relaxed(&free_one->units, n);
+    store_release(&free_one->object, (void *)h); /* release E17: for the sum, units come first */
+    return true;
+}
+
+/* Nobody counts h there any more: a grace period has passed since SHARED went. */
+static uint64_t
+sum_and_free(struct wane_header *h)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        struct wn_record *r = wn_record(id);
+
+        for (uint32_t i = 0; r && i < WN_SHARED_COUNTS; i++) {
+            struct wn_shared_count *c = &r->shared[i];
+
+            if (load_acquire(&c->object) != (void *)h) /* acquire E17 */
+                continue;
+            sum += load_relaxed(&c->units);
+            store_release(&c->object, NULL); /* release E17 */
+        }
+    }
+    return sum;
+}
+
+static int64_t
+bias(void)
+{
+    return WN_MUTANT(share_without_bias) ? 0 : WN_SHARE_BIAS;
+}
+
+/* ---- Sharing ---------------------------------------------------------------------------------------------------- */
+
+static int
+share(struct wane_header *h)
+{
+    uint64_t w = load_acquire(&h->word1);
+    uint64_t n;
+
+    do {
+        int64_t count = wn_count(w);
+
+        if (wn_is_gone(w))
+            wn_fatal(h, "share of a dead object");
+        if (w & WN_SHARED)
+            return -EALREADY;
+        if (count >= WN_SHARE_BIAS / 2 || count <= -WN_SHARE_BIAS / 2)
+            return -EBUSY;
+        n = ((w & ~WN_REVIEW) | WN_SHARED) + (uint64_t)bias() * WN_COUNT_ONE + WN_VERSION_ONE;
+    } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel: as a retain that must not be missed by a review */
+    return 0;
+}
+
+int
+wane_share(void *object)
+{
+    bool opened = wn_scope_open();
+    int  rc;
+
+    wn_arrive(object);
+    rc = share(WANE_HEADER(object));
+    wn_scope_close(opened);
+    return rc;
+}
+
+/* ---- Unsharing -------------------------------------------------------------------------------------------------- */
+
+/* After a grace period, on whatever record: the one release that decides. node carries h, so that nothing can fail here. */
+static void
+settle(void *arg)
+{
+    struct wn_queue_node *node = arg;
+    struct wane_header   *h = node->object;
+    struct wn_record     *r = wn_standing();
+    uint64_t              add = (sum_and_free(h) - (uint64_t)bias() + 1) * WN_COUNT_ONE + WN_VERSION_ONE;
+    uint64_t              w = load_acquire(&h->word1);
+    uint64_t              n;
+    uint32_t              owner;
+    bool                  queued;
+
+    wn_node_give(r, node);
+    do {
+        owner = wn_owner(load_relaxed(&h->word0)); /* before the CAS: afterwards the object may be gone */
+        n = w + add;
+        queued = !(w & (WN_MERGED | WN_QUEUED)) && wn_count(n) <= 0;
+        n |= queued ? WN_QUEUED : 0;
+        WN_STEP("unshare:before-cas");
+    } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E11: units that records gave back are given back by this */
+    if (queued)
+        wn_queue_push(r, owner, h);
+    else
+        wn_unit_give(h);
+}
+
+static int
+unshare(struct wane_header *h, struct wn_record *r)
+{
+    struct wn_deferred_call *call = wn_deferred_call_new(settle, NULL);
+    struct wn_queue_node    *node;
+    uint64_t                 w = load_relaxed(&h->word1);
+
+    if (!call || !wn_node_reserve(r) || !wn_unit_defer_reserve(r)) {
+        wn_free(call);
+        return -ENOMEM;
+    }
+    do
+        if (!(w & WN_SHARED)) {
+            wn_free(call);
+            return -EINVAL;
+        }
+    while (!cas_acq_rel(&h->word1, &w, (w & ~WN_SHARED) + WN_VERSION_ONE));
+    WN_STEP("unshare:cleared");
+    node = wn_node_take(r);
+    node->object = h;
+    if (WN_MUTANT(unshare_at_once)) {
+        wn_free(call);
+        settle(node);
+        return 0;
+    }
+    call->pointer = node;
+    wn_log_append(&r->deferred, (uintptr_t)call | WN_ENTRY_CALL);
+    wn_record_backlog(r);
+    return 0;
+}
+
+int
+wane_unshare(void *object)
+{
+    bool opened = wn_scope_open();
+    int  rc = unshare(WANE_HEADER(object), wn_standing());
+
+    wn_scope_close(opened);
+    return rc;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * share.h - hot objects: what strangers count of a shared object, each counts on his own record
+ *
+ *     count(o) = local(word0) + count(word1) - BIAS + units of o on all records        while SHARED, and until it is summed up
+ *
+ * SHARED and BIAS are set by one CAS. BIAS keeps word1 above zero whatever the records hold: no release finds a last unit, and
+ * the collector sees more count than edges, so a shared object is live, and so is what it holds; it needs no case of its own.
+ * Its owner goes on counting in word0. A record that has no entry free counts in word1, as ever.
+ *
+ *     thread in a section                           unshare
+ *     word1: SHARED? units of o here + 1            CAS: SHARED off; BIAS stays
+ *     .. leave                                      grace period: whoever saw SHARED has left
+ *                                                   sum and free the entries; word1 + sum - BIAS + 1; release of that 1
+ *
+ * Only that release may find the count at zero: death is found there, and it is the candidate event. An unmerged object whose
+ * part in word1 comes out below zero goes to its owner's queue with that unit (I3).
+ *
+ * Source: the kernel's percpu-ref (T. Heo, 2013), with a grace period of ours and a search by address in place of a pointer.
+ */
+#ifndef WN_SHARE_H
+#define WN_SHARE_H
+
+#include "record.h"
+
+#define WN_SHARE_BIAS ((int64_t)1 << 26) /* counts in word1 that are half as large are not shared */
+
+/* In a section that began while SHARED was set, or has seen it: n units of h on r. False: no entry is free. Wait-free. */
+bool wn_share_add(struct wn_record *r, struct wane_header *h, uint64_t n);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * take.c - the beginning of a collection: candidates come out of their logs
+ *
+ * Of an object that is young enough for this collection, one RMW takes the mark off and sets CLAIMED: from here on the collector
+ * holds the memory. An older one keeps its mark, and its entry moves to the waiting list of its age: the mark says that it is
+ * logged, so it is logged once, however often it is touched before a collection of its generation comes.
+ *
+ * Only the collector changes ages, so an entry is on the list of its object's age, or of an age that the object has left since
+ * by another entry (an object may have two). Lists are the driver's alone.
+ */
+#include "collect.h"
+
+/* One RMW: the mark goes, CLAIMED comes (not on the dead: they are freed if this was the last holder). */
+static bool
+exchange_mark(struct wane_header *h, uint64_t mark)
+{
+    uint64_t w = load_acquire(&h->word1);
+    uint64_t n;
+    bool     gone;
+
+    do {
+        gone = wn_is_gone(w);
+        n = ((w & ~mark) | (gone ? 0 : WN_CLAIMED)) + WN_VERSION_ONE;
+    } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E12 */
+    if (gone)
+        wn_free_if_last(wn_standing(), h, n);
+    return !gone;
+}
+
+static bool
+set_aside(struct wn_collection *c, unsigned age, uintptr_t entry)
+{
+    struct wn_chunk *to = c->waiting[age];
+
+    if (!to || to->count == WN_CHUNK_ENTRIES) {
+        to = c->spare ? c->spare : wn_chunk_make();
+        if (!to)
+            return false;
+        c->spare = NULL;
+        to->link.next = (struct wn_link *)c->waiting[age];
+        to->count = to->next = 0;
+        c->waiting[age] = to;
+    }
+    to->entry[to->count++] = entry;
+    fetch_add_relaxed(&wn_waiting_count[age], 1u);
+    return true;
+}
+
+/* False: no memory; the entry stays where it is. */
+static bool
+take_entry(struct wn_collection *c, uintptr_t entry)
+{
+    struct wane_header *h = (struct wane_header *)(entry & ~WN_ENTRY_KIND);
+    uint64_t            w = load_acquire(&h->word1);
+
+    if (!wn_is_gone(w) && (int)wn_age(w) > c->generation)
+        return set_aside(c, wn_age(w), entry);
+    if (exchange_mark(h, entry & WN_ENTRY_OWN ? WN_OWNLOG : WN_BUFFERED) &&
+        wn_trial_find(&c->trial, (uintptr_t)h) == WN_TRIAL_NONE) /* an object may have two entries */
+        (void)wn_trial_add(&c->trial, (uintptr_t)h, 0, WN_TRIAL_CANDIDATE);
+    return true;
+}
+
+static void
+append(struct wn_link **end, struct wn_link *list)
+{
+    while (*end)
+        end = &(*end)->next;
+    *end = list;
+}
+
+/* What was handed over since, and what waits for a generation up to `oldest`, behind what an earlier call has left. */
+static void
+gather(struct wn_collection *c, int oldest)
+{
+    append(&c->batch, wn_stack_take(&wn_handed));
+    for (int age = 0; age <= oldest; age++) {
+        uint64_t n = load_relaxed(&wn_waiting_count[age]);
+
+        append(&c->batch, (struct wn_link *)c->waiting[age]);
+        c->waiting[age] = NULL;
+        fetch_add_relaxed(&wn_waiting_count[age], -n);
+        fetch_add_relaxed(&wn_handed_count, n);
+    }
+}
+
+static void
+let_go(struct wn_collection *c, struct wn_chunk *chunk)
+{
+    if (c->spare)
+        wn_chunk_release(chunk);
+    else
+        c->spare = chunk;
+}
+
+static bool
+take_batch(struct wn_collection *c)
+{
+    while (c->batch && (!c->most || c->trial.count < c->most)) {
+        struct wn_chunk *chunk = (struct wn_chunk *)c->batch;
+        bool             room = wn_trial_prepare(&c->trial, WN_CHUNK_ENTRIES);
+        uint32_t         before = chunk->next;
+
+        wane_enter();
+        while (room && chunk->next < chunk->count && (room = take_entry(c, chunk->entry[chunk->next])))
+            chunk->next++;
+        wane_leave();
+        fetch_add_relaxed(&wn_handed_count, -(uint64_t)(chunk->next - before));
+        if (!room)
+            return false; /* the rest of the batch waits, marked, for the next collection */
+        c->batch = chunk->link.next;
+        let_go(c, chunk);
+        wn_driver_breathe();
+    }
+    c->result.candidates = c->trial.count;
+    return true;
+}
+
+bool
+wn_take(struct wn_collection *c)
+{
+    gather(c, c->generation);
+    return take_batch(c);
+}
+
+/* Every entry is looked at, those of the living are set aside again. */
+void
+wn_take_the_dead(struct wn_collection *c)
+{
+    c->generation = -1;
+    c->most = 0;
+    gather(c, WANE_ALL);
+    (void)take_batch(c);
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# run.sh [MODEL.pml ...] - check the models beside this script with SPIN (or those named), and print a table
+#
+# The right protocol must pass, in its whole state space. Each broken variant must fail. A model's head comment says
+#   VARIANTS: NAME ...       broken variants, each selected by -DNAME (several such lines are one list)
+#   LIMITS: -mDEPTH -D...    optional: the search depth; options for compiling the verifier
+#   ENDS: checked            optional: a process that does not reach its end is an error, too
+# Exit status: 0; 1: something came out wrong; 77: there is no spin here.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+command -v spin >/dev/null && command -v gcc >/dev/null || { echo "needs spin and gcc"; exit 77; }
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+start=$PWD wrong=0
+
+# key FILE KEY: what the head comment says under the key
+key() { sed -n "1,/\*\//s/^ \* $2: *//p" "$1" | tr '\n' ' '; }
+
+# check FILE VARIANT: one line of the table; VARIANT is "" for the right protocol
+check() {
+    local file=$1 variant=$2 depth=-m100000 ends=-E build=() word errors states verdict=WRONG began=$SECONDS
+    for word in $(key "$file" LIMITS); do
+        case $word in -m*) depth=$word ;; *) build+=("$word") ;; esac
+    done
+    [ "$(key "$file" ENDS)" = "checked " ] && ends=
+    rm -rf "$work/run" && mkdir "$work/run" && cd "$work/run" || exit 1
+    if spin -a ${variant:+"-D$variant"} "$file" >log 2>&1 &&
+        gcc -O2 -w -DSAFETY -DCOLLAPSE "${build[@]}" -o pan pan.c >>log 2>&1; then
+        ./pan $ends "$depth" >>log 2>&1
+    fi
+    errors=$(sed -n 's/.*errors: \([0-9]*\)$/\1/p' log)
+    states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' log)
+    if [ -n "$variant" ]; then
+        [ "${errors:-0}" -gt 0 ] && verdict=fails
+    else
+        [ "${errors:-1}" = 0 ] && ! grep -Eq 'too small|not completed|out of memory|aborted' log && verdict=passes
+    fi
+    printf '%-10s %-24s %-7s %12s states %4d s\n' "$(basename "$file" .pml)" "${variant:--}" "$verdict" "${states:-?}" \
+        $((SECONDS - began))
+    if [ $verdict = WRONG ]; then
+        wrong=1
+        tail -n 30 log
+    fi
+}
+
+[ $# -gt 0 ] || set -- "$here"/*.pml
+for file; do
+    cd "$start" || exit 1
+    file=$(cd "$(dirname "$file")" && pwd)/$(basename "$file")
+    for variant in "" $(key "$file" VARIANTS); do
+        check "$file" "$variant"
+    done
+done
+exit $wrong

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * race_share.c - shared objects: counted on records, unshared under those who count, found dead, collected
+ */
+#include "handoff_common.h"
+
+static void
+retain_x_inside(void *unused)
+{
+    (void)unused;
+    WANE_SECTION
+    wane_retain(w.x);
+}
+
+static void
+release_x_inside(void *unused)
+{
+    (void)unused;
+    WANE_SECTION
+    wane_release(w.x);
+}
+
+static void
+strangers_count_on_their_records(void **state)
+{
+    uint64_t word;
+
+    (void)state;
+    act(&w.m1, make_x, NULL);
+    assert_int_equal(wane_share(w.x), 0);
+    assert_int_equal(wane_share(w.x), -EALREADY);
+    word = word1_of(w.x);
+    act(&w.m2, retain_x_inside, NULL);
+    act(&w.m2, retain_x_inside, NULL);
+    WANE_SECTION
+    wane_release(w.x); /* one of m2's, by agreement */
+    assert_int_equal(word1_of(w.x), word);
+    assert_int_equal(wane_unshare(w.x), 0);
+    assert_int_equal(wane_unshare(w.x), -EINVAL);
+    assert_int_equal(wane_share(w.x), -EBUSY); /* not summed up yet */
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(wn_count(word1_of(w.x)), 1); /* and one in word0 */
+    assert_int_equal(wn_owner(word0_of(w.x)), w.id1);
+    assert_int_equal(wane_share(w.x), 0);
+    assert_int_equal(wane_unshare(w.x), 0);
+    assert_int_equal(wane_barrier(), 0);
+    act(&w.m2, release_x, NULL);
+    assert_int_equal(w.x_ended, 0);
+    act(&w.m1, release_x, NULL);
+    (void)collect();
+    assert_int_equal(w.x_ended, 1);
+}
+
+/* The last units go while the object is shared: it dies when it is unshared. */
+static void
+death_is_found_by_unsharing(void **state)
+{
+    (void)state;
+    act(&w.m1, make_x, NULL);
+    assert_int_equal(wane_share(w.x), 0);
+    act(&w.m2, release_x_inside, NULL); /* m1's unit, by agreement */
+    assert_int_equal(wane_barrier(), 0);
+    (void)collect();
+    assert_int_equal(w.x_ended, 0);
+    assert_int_equal(wane_unshare(w.x), 0); /* nobody holds it, but it is there */
+    assert_int_equal(wane_barrier(), 0);
+    (void)collect();
+    assert_int_equal(w.x_ended, 1);
+}
+
+static void
+make_x_with_three_units(void *unused)
+{
+    make_x(unused);
+    WANE_SECTION
+    {
+        wane_retain(w.x);
+        wane_retain(w.x);
+    }
+}
+
+/* Not merged, and below zero without its owner's part: to the owner's queue. */
+static void
+below_zero_it_goes_to_its_owners_queue(void **state)
+{
+    (void)state;
+    act(&w.m1, make_x_with_three_units, NULL);
+    assert_int_equal(wane_share(w.x), 0);
+    act(&w.m2, release_x_inside, NULL);
+    act(&w.m2, release_x_inside, NULL);
+    assert_int_equal(wane_unshare(w.x), 0);
+    assert_int_equal(wane_barrier(), 0);
+    assert_true(word1_of(w.x) & WN_MERGED);
+    assert_int_equal(wn_count(word1_of(w.x)), 1);
+    assert_int_equal(w.x_ended, 0);
+    wane_release(w.x);
+    (void)collect();
+    assert_int_equal(w.x_ended, 1);
+}
+
+static void
+unshare_x(void *unused)
+{
+    (void)unused;
+    assert_int_equal(wane_unshare(w.x), 0);
+}
+
+static void
+main_unshares(void *unused)
+{
+    act(&w.m1, unshare_x, unused);
+}
+
+static void
+retain_with_an_unshare_in_between(void *unused)
+{
+    on_step("share:seen", main_unshares, NULL);
+    retain_x_inside(unused);
+    off_steps();
+}
+
+/* A thread has seen SHARED and stops; the object is unshared; the thread goes on. Its unit is not lost. */
+static void
+unshared_under_a_thread_that_counts(void **state)
+{
+    (void)state;
+    act(&w.m1, make_x, NULL);
+    assert_int_equal(wane_share(w.x), 0);
+    act(&w.m2, retain_with_an_unshare_in_between, NULL);
+    assert_int_equal(wane_barrier(), 0);
+    act(&w.m2, release_x, NULL);
+    assert_int_equal(wane_barrier(), 0);
+    (void)collect();
+    assert_int_equal(w.x_ended, 0); /* m1 holds it */
+    act(&w.m1, release_x, NULL);
+    assert_int_equal(wane_barrier(), 0);
+    (void)collect();
+    assert_int_equal(w.x_ended, 1);
+}
+
+static void
+put_ring(void *unused)
+{
+    (void)unused;
+    w.a = node_new(&w.ended);
+    w.x = node_new(&w.x_ended);
+    wane_set(&w.a->s[0], w.x);
+    wane_set(&w.x->s[0], w.a);
+}
+
+static void
+release_ring(void *unused)
+{
+    (void)unused;
+    wane_release(w.a);
+    wane_release(w.x);
+}
+
+/* A ring with a shared member, held by nothing but units on records: kept; unshared and let go, it is collected. */
+static void
+a_shared_ring_is_live(void **state)
+{
+    (void)state;
+    act(&w.m1, put_ring, NULL);
+    assert_int_equal(wane_share(w.x), 0);
+    act(&w.m2, retain_x_inside, NULL);
+    act(&w.m1, release_ring, NULL);
+    assert_int_equal(collect(), 0);
+    act(&w.m2, release_x_inside, NULL);
+    assert_int_equal(collect(), 0);
+    assert_int_equal(w.x_ended + w.ended, 0);
+    WANE_SECTION
+    assert_int_equal(wane_unshare(w.x), 0);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(collect(), 2);
+    assert_int_equal(w.x_ended + w.ended, 2);
+}
+
+static void
+share_many(void *unused)
+{
+    (void)unused;
+    struct node *n[3 * WN_SHARED_COUNTS];
+    int          gone = 0;
+
+    for (size_t i = 0; i < 3 * WN_SHARED_COUNTS; i++) {
+        n[i] = node_new(&gone);
+        assert_int_equal(wane_give(n[i]), 0); /* whoever counts it is a stranger then */
+        n[i] = wane_adopt(n[i]);
+        assert_int_equal(wane_share(n[i]), 0);
+    }
+    w.a = wane_new(&node_type);
+    for (size_t i = 0; i < 3 * WN_SHARED_COUNTS; i++)
+        wane_retain(n[i]); /* outside of sections: in word1 */
+    for (size_t i = 0; i < 3 * WN_SHARED_COUNTS; i++)
+        assert_int_equal(wane_unshare(n[i]), 0);
+    assert_int_equal(wane_barrier(), 0);
+    for (size_t i = 0; i < 3 * WN_SHARED_COUNTS; i++) {
+        assert_int_equal(gone, (int)i);
+        wane_release(n[i]);
+        wane_release(n[i]);
+        assert_int_equal(wane_barrier(), 0);
+        (void)collect();
+    }
+    w.a->ended = &w.ended;
+    wane_release(w.a);
+}
+
+static void
+more_shared_objects_than_entries(void **state)
+{
+    (void)state;
+    share_many(NULL);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RACE(strangers_count_on_their_records),
+        RACE(death_is_found_by_unsharing),
+        RACE(below_zero_it_goes_to_its_owners_queue),
+        RACE(unshared_under_a_thread_that_counts),
+        RACE(a_shared_ring_is_live),
+        RACE(more_shared_objects_than_entries),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
