@@ -8,14 +8,14 @@
  */
 #include "pool.h"
 
-#include <string.h>
+#include <sys/mman.h>
 
 #include "memory.h"
 
 #define WORD_BITS    64u
 #define FIRST_BLOCKS 256u  /* in static memory: the share of the records that are (record.c), and */
 #define SPARE_BLOCKS 64u   /* of these, for chunks that are not full: the collector's, and of threads that ended */
-#define LEAST_BLOCKS 64u   /* of a group: large enough for malloc to map it, untouched */
+#define LEAST_BLOCKS 64u   /* of a group */
 #define MOST_BLOCKS  4096u /* unless more is owed */
 
 struct group {
@@ -41,16 +41,26 @@ header_size(uint32_t words)
     return (sizeof(struct group) + words * sizeof(struct wane_atomic64) + 15) & ~(size_t)15;
 }
 
+/* Zeroed, and no memory before it is touched. malloc promises neither. */
+static void *
+map(size_t bytes)
+{
+    void *p = wn_memory_may_be_had(bytes)
+                  ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                  : MAP_FAILED;
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
 static bool
 add_group(uint64_t blocks)
 {
     uint32_t      words = (uint32_t)((blocks + WORD_BITS - 1) / WORD_BITS);
-    struct group *g = wn_malloc(header_size(words) + (size_t)words * WORD_BITS * WN_BLOCK);
+    struct group *g = map(header_size(words) + (size_t)words * WORD_BITS * WN_BLOCK);
     void         *old = load_relaxed(&groups);
 
     if (!g)
         return false;
-    memset(g, 0, header_size(words));
     g->words = words;
     g->lent = (struct wane_atomic64 *)(g + 1);
     g->block = (char *)g + header_size(words);

@@ -16,10 +16,9 @@ struct wane_atomic64   wn_handed_count;
 bool
 wn_candidates_reserve(struct wn_record *r)
 {
-    struct wn_chunk *c = r->candidates.open;
-
-    if (c && c->count == WN_CHUNK_ENTRIES)
-        wn_candidates_seal(r);
+    if (__builtin_expect(wn_log_has_room(&r->candidates), 1))
+        return true;
+    wn_candidates_seal(r);
     if (wn_log_reserve(r, &r->candidates) || wn_log_reserve_pooled(&r->candidates, UINT32_MAX))
         return true;
     wn_counter_add(&r->counters.lost_candidates, 1);
@@ -196,12 +195,12 @@ wn_unit_apply(struct wn_record *r, struct wn_chunk *c)
 {
     uintptr_t e = c->entry[c->next];
 
-    if ((e & WN_ENTRY_KIND) == WN_ENTRY_CALL)
-        return false;
-    if (e >= WN_ENTRY_MORE)
-        c->entry[c->next] -= WN_ENTRY_MORE;
-    else
+    if (__builtin_expect(!(e & ~WN_ENTRY_ADDRESS), 1))
         c->next++;
+    else if ((e & WN_ENTRY_KIND) == WN_ENTRY_CALL)
+        return false;
+    else
+        c->entry[c->next] -= WN_ENTRY_MORE;
     compiler_barrier();
     if (e)
         wn_unit_give((struct wane_header *)(e & WN_ENTRY_ADDRESS));
@@ -243,6 +242,8 @@ wn_unit_defer_reserve(struct wn_record *r)
     struct wn_chunk *before = r->deferred.open;
     bool             was_open = before && !before->ticket;
 
+    if (__builtin_expect(wn_log_has_room(&r->deferred), 1))
+        return true;
     if (!wn_log_reserve(r, &r->deferred) && !make_room(r))
         return false;
     /* It is full. Every displacement that has an entry in the earlier chunks has happened. */
