@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_oom_limits.c - no memory for a long time: what is bounded, what was paid for, what waits
+ */
+#include "oom.h"
+
+#include <wane/containers.h>
+
+#include "collect.h"
+#include "tend.h"
+
+/* ---- Errors are reported, and nothing has changed --------------------------------------------------------------- */
+
+static long
+units_of(struct node *n)
+{
+    struct wane_header *h = WANE_HEADER(n);
+    uint64_t            w1 = load_relaxed(&h->word1);
+
+    return (long)wn_count(w1) + ((w1 & WN_MERGED) ? 0 : (long)wn_local(load_relaxed(&h->word0)));
+}
+
+static void
+mem_01_what_can_fail_says_so(void **state)
+{
+    struct node       *n = node_try(&node_type);
+    struct wane_vec   *vec = wane_vec_new();
+    struct wane_map   *map = wane_map_new();
+    struct wane_type   unknown = {.name = "unknown", .size = 8};
+    void              *p = malloc(1);
+    void              *weak;
+
+    (void)state;
+    oom_fail_all();
+    errno = 0;
+    assert_null(node_try(&node_type));
+    assert_int_equal(errno, ENOMEM);
+    errno = 0;
+    assert_null(wane_new(&unknown));
+    assert_int_equal(errno, ENOMEM);
+    assert_null(wane_new_sized(&wide_type, sizeof(struct wide)));
+    assert_null(wane_array_new(3));
+    assert_null(wane_vec_new());
+    assert_null(wane_map_new());
+    assert_int_equal(wane_vec_push(vec, n), -ENOMEM);
+    assert_int_equal(wane_map_put(map, "key", n), -ENOMEM);
+    assert_int_equal(wane_map_set(map, "key", n), -ENOMEM);
+    errno = 0;
+    assert_null(wane_weak(n));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(wane_free_deferred(p, NULL), -ENOMEM);
+    assert_int_equal(units_of(n), 1);
+    oom_end();
+    assert_int_equal(wane_vec_push(vec, wane_retain(n)), 0);
+    assert_int_equal(wane_map_set(map, "key", n), 0);
+    weak = wane_weak(n);
+    assert_non_null(weak);
+    assert_int_equal(wane_share(n), 0);
+    oom_fail_all();
+    assert_int_equal(wane_unshare(n), -ENOMEM);
+    assert_int_equal(wane_weak_notify(weak, (void (*)(void *, void *))(uintptr_t)abort, NULL), -ENOMEM);
+    oom_end();
+    assert_int_equal(wane_unshare(n), 0);
+    assert_int_equal(wane_free_deferred(p, NULL), 0);
+    wane_release(weak);
+    wane_release(vec);
+    wane_release(map);
+    wane_release(n);
+    assert_true(oom_census());
+}
+
+/* ---- Displaced units ------------------------------------------------------------------------------------------------ */
+
+/* Millions of displacements of a few objects in one section: the log stays as small as the objects are few. */
+static void
+mem_02_few_objects_displaced_without_memory(void **state)
+{
+    enum { FEW = 5 };
+    const long   many = SCALED(2000000);
+    struct node *n[FEW];
+    wane_slot    slot = {0};
+    uint64_t     most = 0;
+
+    (void)state;
+    for (int i = 0; i < FEW; i++)
+        n[i] = node_try(&node_type);
+    oom_fail_all();
+    wane_enter();
+    for (long i = 0; i < many; i++) {
+        wane_set(&slot, n[i % FEW]);
+        if (wn_standing()->deferred.chunks > most)
+            most = wn_standing()->deferred.chunks;
+    }
+    wane_clear(&slot);
+    for (int i = 0; i < FEW; i++)
+        assert_true(units_of(n[i]) > many / FEW / 2); /* all are pending */
+    wane_leave();
+    assert_true(most <= 4);
+    assert_int_equal(wn_pool_lent(), 0);
+    assert_int_equal(wane_barrier(), 0);
+    for (int i = 0; i < FEW; i++) {
+        assert_int_equal(units_of(n[i]), 1);
+        wane_release(n[i]);
+    }
+    assert_true(oom_census());
+}
+
+/* Calls, too: they are kept while entries around them merge. */
+static atomic_long called;
+
+static void
+count_call(void *arg)
+{
+    atomic_fetch_add(&called, (long)(intptr_t)arg);
+}
+
+static void
+mem_02_calls_among_merged_units(void **state)
+{
+    enum { CALLS = 200 };
+    struct node *n[2] = {node_try(&node_type), node_try(&leaf_type)};
+    wane_slot    slot = {0};
+
+    (void)state;
+    atomic_store(&called, 0);
+    wane_enter();
+    for (int i = 0; i < CALLS; i++) {
+        oom_end();
+        assert_int_equal(wane_free_deferred((void *)(intptr_t)(i + 1), count_call), 0);
+        oom_fail_all();
+        for (int k = 0; k < 100; k++)
+            wane_set(&slot, n[k % 2]);
+    }
+    wane_clear(&slot);
+    assert_true(wn_standing()->deferred.chunks <= 8);
+    assert_int_equal(atomic_load(&called), 0);
+    wane_leave();
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(atomic_load(&called), CALLS * (CALLS + 1) / 2);
+    wane_release(n[0]);
+    wane_release(n[1]);
+    assert_true(oom_census());
+}
+
+/* A thread that holds a section open. */
+static struct gate stay;
+
+static void *
+stay_inside(void *arg)
+{
+    (void)arg;
+    wane_enter();
+    gate_wait(&stay);
+    gate_wait(&stay);
+    wane_leave();
+    return NULL;
+}
+
+/* Sealed chunks are merged with new entries while somebody borrows what the new ones are for: the old ticket is too early. */
+static void
+mem_02_merged_entries_wait_as_long_as_the_newest(void **state)
+{
+    enum { OBJECTS = 400, CHUNK = WN_CHUNK_ENTRIES };
+    static struct node *n[OBJECTS];
+    static wane_slot    slot[OBJECTS];
+    pthread_t           t;
+
+    (void)state;
+    stay = (struct gate){.count = 2};
+    t = spawn(stay_inside, NULL);
+    gate_wait(&stay);
+    for (int i = 0; i < OBJECTS; i++)
+        wane_set(&slot[i], n[i] = node_try(&leaf_type));
+    wane_enter();
+    for (int i = 0; i < OBJECTS; i++) /* each one's unit is pending with a ticket that the other thread holds up */
+        wane_set(&slot[i], n[i]);
+    fetch_or_relaxed(&wn_standing()->pub.attention, WN_ATTEND);
+    wane_leave();
+    for (int i = 0; i < OBJECTS; i++)
+        wane_release(n[i]); /* the slot holds it */
+    oom_fail_all();
+    wane_enter();
+    for (int i = 0; i < OBJECTS; i++)
+        node_check(wane_peek(&slot[i]));
+    for (int i = 0; i < OBJECTS - 1; i++)
+        wane_clear(&slot[i]);
+    gate_wait(&stay);
+    join(t);
+    for (int i = 0; i < 8 * CHUNK; i++) /* more room is made again and again */
+        wane_set(&slot[OBJECTS - 1], n[OBJECTS - 1]);
+    wane_release(wane_retain(n[OBJECTS - 1]));
+    wane_release_slow(wane_retain(n[OBJECTS - 1])); /* buries what has died */
+    for (int i = 0; i < OBJECTS; i++)
+        node_check(n[i]); /* borrowed */
+    wane_leave();
+    wane_clear(&slot[OBJECTS - 1]);
+    assert_true(oom_census());
+}
+
+/* Settled: units with a ticket up to this have been given back. Merged ones have had an older ticket. */
+static void
+mem_02_barriers_know_what_merged_entries_are(void **state)
+{
+    struct node      *n = node_try(&node_type);
+    wane_slot         slot = {0};
+    struct wn_record *r;
+    uint64_t          ticket;
+
+    (void)state;
+    assert_int_equal(wane_barrier(), 0);
+    wane_set(&slot, n);
+    wane_enter();
+    r = wn_standing();
+    wane_set(&slot, n);
+    wn_log_seal(&r->deferred);
+    ticket = r->deferred.first->ticket;
+    wane_set(&slot, n);
+    (void)wn_log_squeeze(r, &r->deferred);
+    assert_int_equal(r->deferred.chunks, 1);
+    wn_tend(r, WN_ATTEND); /* a new ticket; nothing is ripe, this section is open */
+    assert_true(r->deferred.first->ticket > ticket);
+    assert_true(load_relaxed(&r->settled) < ticket);
+    wane_leave();
+    wane_release(n);
+    wane_clear(&slot);
+    assert_true(oom_census());
+}
+
+/* ---- What wane_new has paid for ---------------------------------------------------------------------------------- */
+
+/* Isolated rings by the ten thousand, without memory for their candidate entries. */
+static void
+mem_02_candidates_without_memory(void **state)
+{
+    const long    rings = SCALED(60000);
+    struct node **n = malloc((size_t)rings * sizeof *n);
+
+    (void)state;
+    for (long i = 0; i < rings; i++) {
+        struct node *a = node_try(&node_type), *b = node_try(&node_type);
+
+        wane_put_private(&a->a, b); /* an entry for b: closed below */
+        wane_set(&b->a, a);
+        n[i] = a;
+    }
+    assert_int_equal(wane_barrier(), 0);
+    oom_fail_all();
+    for (long i = 0; i < rings; i++)
+        wane_release(n[i]);
+    assert_int_equal(wane_collect(WANE_ALL, NULL), -ENOMEM);
+    assert_int_equal(wane_collect(WANE_ALL, NULL), -ENOMEM); /* it came back, and kept its candidates */
+    assert_int_equal(atomic_load(&disposed), 0);
+    oom_end();
+    assert_int_equal(wane_collect(WANE_ALL, NULL), 0);
+    assert_int_equal(atomic_load(&disposed), 2 * rings);
+    free(n);
+    assert_true(oom_census());
+}
+
+struct owner {
+    struct gate   gate;
+    long          objects;
+    struct node **n;
+};
+
+static void *
+own(void *arg)
+{
+    struct owner *o = arg;
+
+    wane_enter();
+    for (long i = 0; i < o->objects; i++)
+        o->n[i] = node_try(i & 1 ? &node_type : &leaf_type);
+    gate_wait(&o->gate);
+    gate_wait(&o->gate); /* inside: nobody drains this queue */
+    wane_leave();
+    return NULL;
+}
+
+/* All objects of a thread wait in its queue at once, and there was no memory for its nodes. */
+static void
+bias_07_units_are_queued_without_memory(void **state)
+{
+    struct owner o = {.gate = {.count = 2}, .objects = SCALED(80000)};
+    pthread_t    t;
+
+    (void)state;
+    o.n = malloc((size_t)o.objects * sizeof o.n[0]);
+    t = spawn(own, &o);
+    gate_wait(&o.gate);
+    oom_fail_all();
+    for (long i = 0; i < o.objects; i++)
+        wane_release(o.n[i]);
+    assert_int_equal(atomic_load(&disposed), 0);
+    gate_wait(&o.gate);
+    join(t);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(atomic_load(&disposed), o.objects); /* still without memory */
+    assert_true(oom_census());
+    free(o.n);
+}
+
+/* Objects come and go: what was paid for the dead is there for the next ones. */
+static void
+mem_02_payments_come_back(void **state)
+{
+    struct node *n[300];
+    uint32_t     groups = 0;
+
+    (void)state;
+    oom_fail(LONG_MAX - 1, LONG_MAX);
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < 300; i++)
+            n[i] = node_try(&node_type);
+        for (int i = 0; i < 300; i++)
+            wane_release(n[i]);
+    }
+    assert_int_equal(groups, 0);
+    assert_true(atomic_load(&oom_asked) < 200 * 300 + 1000); /* the objects themselves, and little more */
+    assert_true(oom_census());
+}
+
+/* ---- The collector ------------------------------------------------------------------------------------------------- */
+
+static bool
+is_claimed(void *object)
+{
+    return load_relaxed(&WANE_HEADER(object)->word1) & (WN_CLAIMED | WN_REVIEW | WN_CONDEMNED);
+}
+
+/* A wide object with live content, and garbage beside it. Whatever allocation of a collection fails: nothing stays claimed. */
+static void
+mem_02_a_collection_without_memory_leaves_nothing_claimed(void **state)
+{
+    enum { WIDE = 6000 };
+    struct wide *w = wide_new(WIDE);
+    struct node *x = node_try(&node_type);
+    long         n = 0;
+    int          rc;
+
+    (void)state;
+    atomic_fetch_add(&made, 1);
+    for (int i = 0; i < WIDE; i++)
+        wane_put(&w->slot[i], node_try(&node_type));
+    wane_set(&x->a, w);
+    wane_set(&w->n.a, x);
+    wane_release(x);
+    do {
+        struct node *a = node_try(&node_type);
+
+        wane_set(&a->a, a);
+        wane_release(a);
+        wane_release(wane_retain(w)); /* candidates again */
+        assert_int_equal(wane_barrier(), 0);
+        oom_fail(++n, LONG_MAX);
+        rc = wane_collect(WANE_ALL, NULL);
+        oom_end();
+        assert_true(rc == 0 || rc == -ENOMEM || rc == -EAGAIN);
+        assert_false(is_claimed(w));
+        for (int i = 0; i < WIDE; i++)
+            assert_false(is_claimed(wane_untag((void *)w->slot[i].bits)));
+    } while (rc != 0 && n < 100);
+    assert_true(n > 3 && n < 100);
+    wane_release(w);
+    assert_true(oom_census());
+}
+
+/* ---- Finalizers ------------------------------------------------------------------------------------------------------ */
+
+static wane_slot saved;
+
+static void
+without_memory(struct node *n)
+{
+    oom_fail_all();
+    EXPECT(wane_new(&node_type) == NULL);
+    EXPECT(wane_weak(n) == NULL);
+    wane_set(&saved, n);
+    wane_set(&n->c, n);
+}
+
+static void
+mem_03_a_finalizer_meets_the_end_of_memory(void **state)
+{
+    (void)state;
+    (void)wane_run_finalizers();
+    for (int cycle = 0; cycle < 2; cycle++) {
+        struct node *n = node_try(&final_type);
+
+        n->on_final = without_memory;
+        if (cycle)
+            wane_set(&n->a, n);
+        wane_release(n);
+        if (cycle)
+            assert_int_equal(wane_collect(WANE_ALL, NULL), 0);
+        assert_true(pump_count(&finalized, cycle + 1));
+        assert_ptr_equal(wane_peek(&saved), n);
+        oom_end();
+        wane_clear(&saved);
+        assert_int_equal(wane_barrier(), 0);
+        assert_int_equal(wane_collect(WANE_ALL, NULL), 0);
+        assert_int_equal(atomic_load(&disposed), cycle + 1);
+    }
+    assert_true(oom_census());
+}
+
+/* No memory for the list of a ring's finalizers: it waits, whole, for a later collection. */
+static void
+mem_03_a_ring_with_finalizers_waits_for_memory(void **state)
+{
+    struct node *first;
+    long         n = 0;
+    int          rc;
+
+    (void)state;
+    do {
+        atomic_store(&finalized, 0);
+        first = ring_of(&final_type, 3, NULL);
+        atomic_fetch_add(&made, 3);
+        assert_int_equal(wane_barrier(), 0);
+        wane_release(first);
+        oom_fail(++n, LONG_MAX);
+        rc = wane_collect(WANE_ALL, NULL);
+        assert_true(atomic_load(&disposed) <= 3 * n - 3);
+        oom_end();
+        assert_true(pump_count(&finalized, 3));
+        assert_true(pump_count(&disposed, 3 * n));
+    } while (rc != 0 && n < 100);
+    assert_true(n > 3 && n < 100);
+    assert_true(oom_census());
+}
+
+/* ---- The real thing ---------------------------------------------------------------------------------------------------- */
+
+static long
+address_space(void)
+{
+    long  pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+
+    if (!f || fscanf(f, "%ld", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+struct pair {
+    wane_slot a;
+    char      payload[200];
+};
+
+static const uint32_t   pair_slots[] = {offsetof(struct pair, a)};
+static struct wane_type pair_type = {.name = "pair", .size = sizeof(struct pair), .slots = pair_slots, .slot_count = 1};
+
+/* Rings of two until there is no memory; returns how many. */
+static long
+fill(wane_slot *slot, long most)
+{
+    for (long i = 0; i < most; i++) {
+        struct pair *a = wane_new(&pair_type), *b = a ? wane_new(&pair_type) : NULL;
+
+        if (!b) {
+            wane_release(a);
+            return i;
+        }
+        wane_put(&a->a, b);
+        wane_set(&b->a, a);
+        wane_put(&slot[i], a);
+    }
+    return most;
+}
+
+static int
+under_a_limit(void *arg)
+{
+    enum { MOST = 400000 };
+    static wane_slot slot[MOST];
+    long             limit, first, again;
+    struct wane_stats s;
+
+    (void)arg;
+    wane_release(wane_new(&pair_type)); /* the library's threads and tables first */
+    CHILD_CHECK(wane_collect(WANE_ALL, NULL) == 0);
+    limit = address_space() + (48 << 20);
+    CHILD_CHECK(setrlimit(RLIMIT_AS, &(struct rlimit){(rlim_t)limit, (rlim_t)limit}) == 0);
+    first = fill(slot, MOST);
+    CHILD_CHECK(first > 1000 && first < MOST);
+    for (long i = 0; i < first / 4; i++) { /* cut: these die by their counts */
+        struct pair *a = wane_get(&slot[i]);
+
+        wane_clear(&a->a);
+        wane_release(a);
+        wane_clear(&slot[i]);
+    }
+    CHILD_CHECK(wane_barrier() == 0);
+    for (long i = first / 4; i < first / 2; i++) /* isolated: these are collected */
+        wane_clear(&slot[i]);
+    for (int i = 0; i < 1000 && stat_live() > (uint64_t)(2 * (first - first / 2)); i++)
+        (void)wane_collect(WANE_ALL, NULL);
+    CHILD_CHECK(stat_live() == (uint64_t)(2 * (first - first / 2)));
+    again = fill(slot, first / 2);
+    CHILD_CHECK(again > first / 4);
+    for (long i = 0; i < first; i++)
+        wane_clear(&slot[i]);
+    wane_stats(&s);
+    CHILD_CHECK(!s.lost_units && !s.lost_candidates);
+    for (int i = 0; i < 1000 && stat_live(); i++)
+        (void)wane_collect(WANE_ALL, NULL);
+    CHILD_CHECK(wane_shutdown() == 0);
+    wane_stats(&s);
+    CHILD_CHECK(!s.lost_units && !s.lost_candidates);
+    return 0;
+}
+
+/* First: nothing of the library has run in this process yet. */
+static void
+mem_01_a_process_at_its_limit_goes_on(void **state)
+{
+    struct child c;
+
+    (void)state;
+    skip_where_children_have_no_memory();
+    c = run_child(under_a_limit, NULL);
+    assert_child_ok(&c);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mem_01_a_process_at_its_limit_goes_on),
+        OOM(mem_01_what_can_fail_says_so),
+        OOM(mem_02_few_objects_displaced_without_memory),
+        OOM(mem_02_calls_among_merged_units),
+        OOM(mem_02_merged_entries_wait_as_long_as_the_newest),
+        OOM(mem_02_barriers_know_what_merged_entries_are),
+        OOM(mem_02_candidates_without_memory),
+        OOM(bias_07_units_are_queued_without_memory),
+        OOM(mem_02_payments_come_back),
+        OOM(mem_02_a_collection_without_memory_leaves_nothing_claimed),
+        OOM(mem_03_a_finalizer_meets_the_end_of_memory),
+        OOM(mem_03_a_ring_with_finalizers_waits_for_memory),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, scene_shutdown);
+}
