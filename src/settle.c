@@ -20,6 +20,7 @@
 #include "decide.h"
 #include "final.h"
 #include "memory.h"
+#include "scratch.h"
 #include "step.h"
 #include "weak.h"
 
@@ -308,8 +309,8 @@ settle(const struct component *k)
 void
 wn_settle(struct wn_collection *c)
 {
-    uint32_t *order = wn_malloc(((size_t)c->members + 1) * sizeof *order);
-    uint32_t *end = wn_malloc(((size_t)c->members + 1) * sizeof *end);
+    uint32_t *order = wn_scratch_get(((size_t)c->members + 1) * sizeof *order);
+    uint32_t *end = wn_scratch_get(((size_t)c->members + 1) * sizeof *end);
     uint32_t  groups, start = 0;
 
     if (order && end) {
@@ -321,6 +322,6 @@ wn_settle(struct wn_collection *c)
         }
     }
     c->no_memory |= !order || !end;
-    wn_free(order);
-    wn_free(end);
+    wn_scratch_put(order);
+    wn_scratch_put(end);
 }

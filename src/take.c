@@ -99,7 +99,7 @@ take_batch(struct wn_collection *c)
 {
     while (c->batch && (!c->most || c->trial.count < c->most)) {
         struct wn_chunk *chunk = (struct wn_chunk *)c->batch;
-        bool             room = wn_trial_prepare(&c->trial, WN_CHUNK_ENTRIES);
+        bool             room = c->generation < 0 || wn_trial_prepare(&c->trial, WN_CHUNK_ENTRIES);
         uint32_t         before = chunk->next;
 
         wane_enter();

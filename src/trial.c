@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "memory.h"
+#include "scratch.h"
 #include "step.h"
 
 static uint32_t
@@ -15,8 +15,8 @@ slot_of(const struct wn_trial *t, uintptr_t object)
 void
 wn_trial_clear(struct wn_trial *t)
 {
-    wn_free(t->node);
-    wn_free(t->index);
+    wn_scratch_put(t->node);
+    wn_scratch_put(t->index);
     *t = (struct wn_trial){.claim = t->claim, .trace = t->trace, .live = WN_TRIAL_NONE, .limit = t->limit};
 }
 
@@ -33,11 +33,11 @@ index_insert(struct wn_trial *t, uint32_t i)
 static bool
 grow_index(struct wn_trial *t, uint32_t size)
 {
-    uint32_t *index = wn_calloc(size, sizeof *index);
+    uint32_t *index = wn_scratch_zeroed(size * sizeof *index);
 
     if (!index)
         return false;
-    wn_free(t->index);
+    wn_scratch_put(t->index);
     t->index = index;
     t->mask = size - 1;
     for (uint32_t i = 0; i < t->count; i++)
@@ -55,7 +55,7 @@ wn_trial_prepare(struct wn_trial *t, uint32_t n)
         return false;
     if (want > t->capacity) {
         uint64_t              capacity = want + want / 2 + 1024;
-        struct wn_trial_node *node = wn_realloc(t->node, capacity * sizeof *node);
+        struct wn_trial_node *node = wn_scratch_grow(t->node, t->count * sizeof *node, capacity * sizeof *node);
 
         if (!node)
             return false;

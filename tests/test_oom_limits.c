@@ -201,10 +201,11 @@ mem_02_merged_entries_wait_as_long_as_the_newest(void **state)
 static void
 mem_02_barriers_know_what_merged_entries_are(void **state)
 {
+    enum { OTHERS = WN_CHUNK_ENTRIES - 10 };
     struct node      *n = node_try(&node_type);
     wane_slot         slot = {0};
     struct wn_record *r;
-    uint64_t          ticket;
+    uint64_t          ticket, later, settled;
 
     (void)state;
     assert_int_equal(wane_barrier(), 0);
@@ -213,16 +214,19 @@ mem_02_barriers_know_what_merged_entries_are(void **state)
     r = wn_standing();
     wane_set(&slot, n);
     wn_log_seal(&r->deferred);
-    ticket = r->deferred.first->ticket;
-    wane_set(&slot, n);
-    (void)wn_log_squeeze(r, &r->deferred);
-    assert_int_equal(r->deferred.chunks, 1);
+    ticket = r->deferred.unsealed ? 0 : r->deferred.open->ticket;
+    for (int i = 0; i < OTHERS; i++) /* merging these alone yields too little */
+        wane_put(&slot, node_try(&leaf_type));
+    EXPECT(wn_log_squeeze(r, &r->deferred));
+    EXPECT(r->deferred.first == r->deferred.unsealed);
     wn_tend(r, WN_ATTEND); /* a new ticket; nothing is ripe, this section is open */
-    assert_true(r->deferred.first->ticket > ticket);
-    assert_true(load_relaxed(&r->settled) < ticket);
+    later = r->deferred.first->ticket;
+    settled = load_relaxed(&r->settled);
     wane_leave();
     wane_release(n);
     wane_clear(&slot);
+    assert_true(ticket && later > ticket);
+    assert_true(settled < ticket);
     assert_true(oom_census());
 }
 
@@ -234,6 +238,8 @@ mem_02_candidates_without_memory(void **state)
 {
     const long    rings = SCALED(60000);
     struct node **n = malloc((size_t)rings * sizeof *n);
+    long          before;
+    int           rc;
 
     (void)state;
     for (long i = 0; i < rings; i++) {
@@ -247,13 +253,13 @@ mem_02_candidates_without_memory(void **state)
     oom_fail_all();
     for (long i = 0; i < rings; i++)
         wane_release(n[i]);
-    assert_int_equal(wane_collect(WANE_ALL, NULL), -ENOMEM);
-    assert_int_equal(wane_collect(WANE_ALL, NULL), -ENOMEM); /* it came back, and kept its candidates */
-    assert_int_equal(atomic_load(&disposed), 0);
-    oom_end();
-    assert_int_equal(wane_collect(WANE_ALL, NULL), 0);
-    assert_int_equal(atomic_load(&disposed), 2 * rings);
     free(n);
+    do {
+        before = atomic_load(&disposed);
+        rc = wane_collect(WANE_ALL, NULL); /* in parts, for a second; the rest is kept */
+        assert_true(rc == 0 || rc == -ENOMEM || rc == -EAGAIN);
+    } while (rc != 0 && atomic_load(&disposed) > before);
+    assert_int_equal(atomic_load(&disposed), 2 * rings); /* still without memory */
     assert_true(oom_census());
 }
 
@@ -332,7 +338,7 @@ is_claimed(void *object)
 static void
 mem_02_a_collection_without_memory_leaves_nothing_claimed(void **state)
 {
-    enum { WIDE = 6000 };
+    enum { WIDE = 40000 }; /* more than the collector's own reserve is for */
     struct wide *w = wide_new(WIDE);
     struct node *x = node_try(&node_type);
     long         n = 0;
@@ -341,9 +347,8 @@ mem_02_a_collection_without_memory_leaves_nothing_claimed(void **state)
     (void)state;
     atomic_fetch_add(&made, 1);
     for (int i = 0; i < WIDE; i++)
-        wane_put(&w->slot[i], node_try(&node_type));
+        wane_put(&w->slot[i], i ? node_try(&node_type) : wane_retain(x));
     wane_set(&x->a, w);
-    wane_set(&w->n.a, x);
     wane_release(x);
     do {
         struct node *a = node_try(&node_type);
