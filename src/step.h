@@ -51,6 +51,7 @@ enum wn_mutant {
     WN_MUT_squeeze_keeps_ticket,    /* merged entries keep the oldest ticket */
     WN_MUT_settled_by_ticket,       /* barriers do not know what tickets merged entries have had */
     WN_MUT_birth_unpaid,            /* wane_new pays nothing ahead */
+    WN_MUT_mark_before_entry,       /* a release marks although there is no room for the entry */
     WN_MUT_claim_before_room,       /* the collector claims before there is room in its table */
     WN_MUT_give_although_known,     /* an object with a mark or a flag of the collector's goes in transit */
     WN_MUT_review_takes_transit,    /* step 0 of the review does not look for objects in transit */

@@ -28,6 +28,8 @@ wn_candidates_reserve(struct wn_record *r)
 void
 wn_candidates_append(struct wn_record *r, uintptr_t entry)
 {
+    if (WN_MUTANT(mark_before_entry) && !wn_log_has_room(&r->candidates))
+        return;
     wn_log_append(&r->candidates, entry);
     store_relaxed(&r->candidate_count, r->candidates.open->count);
     wn_record_backlog(r);
@@ -146,7 +148,7 @@ wn_unit_give(struct wane_header *h)
     if (t->traced) {
         if (wn_owner(w0) == r->id && wn_local(w0) == 1 && (w0 & WANE_QUIET))
             retract_newest(h, r);
-        room.candidate = wn_candidates_reserve(r);
+        room.candidate = wn_candidates_reserve(r) || WN_MUTANT(mark_before_entry);
     }
     if (wn_owner(w0) != r->id)
         room.node = wn_node_reserve(r);

@@ -160,7 +160,7 @@ stay_inside(void *arg)
 static void
 mem_02_merged_entries_wait_as_long_as_the_newest(void **state)
 {
-    enum { OBJECTS = 400, CHUNK = WN_CHUNK_ENTRIES };
+    enum { OBJECTS = 400 };
     static struct node *n[OBJECTS];
     static wane_slot    slot[OBJECTS];
     pthread_t           t;
@@ -186,7 +186,7 @@ mem_02_merged_entries_wait_as_long_as_the_newest(void **state)
         wane_clear(&slot[i]);
     gate_wait(&stay);
     join(t);
-    for (int i = 0; i < 8 * CHUNK; i++) /* more room is made again and again */
+    for (int i = 0; i < 8 * WN_CHUNK_ENTRIES; i++) /* more room is made again and again */
         wane_set(&slot[OBJECTS - 1], n[OBJECTS - 1]);
     wane_release(wane_retain(n[OBJECTS - 1]));
     wane_release_slow(wane_retain(n[OBJECTS - 1])); /* buries what has died */
@@ -306,12 +306,116 @@ bias_07_units_are_queued_without_memory(void **state)
     free(o.n);
 }
 
+/* ---- Past every reserve ------------------------------------------------------------------------------------------- */
+
+static void *taken[8192];
+
+static void
+take_the_pool(void)
+{
+    size_t n = 0;
+
+    while (n < 8192 && (taken[n] = wn_pool_take()))
+        n++;
+    assert_true(n < 8192);
+}
+
+static void
+give_the_pool_back(void)
+{
+    for (size_t n = 0; taken[n]; n++) {
+        wn_pool_give(taken[n]);
+        taken[n] = NULL;
+    }
+}
+
+/* No spare chunk, nothing in the pool, all entries distinct: units stay counted and are reported. Nothing is freed early. */
+static void
+mem_02_a_unit_that_cannot_wait_stays_counted(void **state)
+{
+    enum { MANY = 3 * WN_CHUNK_ENTRIES + 20 };
+    static struct node *n[MANY];
+    static wane_slot    slot[MANY];
+    struct wane_stats   before = stats(), after;
+    long                leaked = 0;
+
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        wane_set(&slot[i], n[i] = node_try(&leaf_type));
+    take_the_pool();
+    oom_fail_all();
+    wane_enter();
+    for (int i = 0; i < MANY; i++)
+        wane_clear(&slot[i]);
+    wane_leave();
+    oom_end();
+    give_the_pool_back();
+    assert_int_equal(wane_barrier(), 0);
+    after = stats();
+    for (int i = 0; i < MANY; i++) {
+        leaked += units_of(n[i]) - 1;
+        node_check(n[i]);
+    }
+    assert_int_equal(after.lost_units - before.lost_units, leaked);
+    assert_true(leaked > 0);
+    for (int i = 0; i < MANY; i++) {
+        if (units_of(n[i]) == 2)
+            wane_release(n[i]); /* only a test can do that */
+        wane_release(n[i]);
+    }
+    lost_before += (uint64_t)leaked;
+    assert_true(oom_census());
+}
+
+/* A mark without an entry would keep the ring from ever being a candidate again. */
+static void
+mem_02_a_candidate_without_an_entry_has_no_mark(void **state)
+{
+    struct wane_stats before = stats(), after;
+    struct node      *a, *fill;
+
+    (void)state;
+    assert_int_equal(wane_collect(WANE_ALL, NULL), 0);
+    a = ring_of(&node_type, 2, NULL);
+    fill = node_try(&node_type);
+    atomic_fetch_add(&made, 2);
+    wane_release(wane_retain(a));
+    assert_int_equal(wane_collect(WANE_ALL, NULL), 0); /* its marks are off: it is live */
+    wane_retain(a);
+    take_the_pool();
+    oom_fail_all();
+    wane_enter();
+    while (wn_standing()->spare) { /* whatever the record has left */
+        struct wn_chunk *c = wn_standing()->spare;
+
+        wn_standing()->spare = (struct wn_chunk *)c->link.next;
+        wn_standing()->spare_count--;
+        wn_chunk_release(c);
+    }
+    wn_candidates_seal(wn_standing());
+    wane_release(a);
+    wane_leave();
+    after = stats();
+    oom_end();
+    give_the_pool_back();
+    assert_true(after.lost_candidates > before.lost_candidates);
+    assert_false(load_relaxed(&WANE_HEADER(a)->word0) & WANE_QUIET);
+    assert_false(load_relaxed(&WANE_HEADER(a)->word1) & WN_MARKS);
+    wane_release(a);
+    wane_release(fill);
+    assert_int_equal(wane_collect(WANE_ALL, NULL), 0);
+    assert_int_equal(atomic_load(&disposed), 3);
+    lost_before = lost();
+    assert_true(oom_census());
+}
+
+/* ---- Payments ---------------------------------------------------------------------------------------------------- */
+
 /* Objects come and go: what was paid for the dead is there for the next ones. */
 static void
 mem_02_payments_come_back(void **state)
 {
     struct node *n[300];
-    uint32_t     groups = 0;
 
     (void)state;
     oom_fail(LONG_MAX - 1, LONG_MAX);
@@ -321,7 +425,6 @@ mem_02_payments_come_back(void **state)
         for (int i = 0; i < 300; i++)
             wane_release(n[i]);
     }
-    assert_int_equal(groups, 0);
     assert_true(atomic_load(&oom_asked) < 200 * 300 + 1000); /* the objects themselves, and little more */
     assert_true(oom_census());
 }
@@ -542,6 +645,8 @@ main(void)
         OOM(mem_02_barriers_know_what_merged_entries_are),
         OOM(mem_02_candidates_without_memory),
         OOM(bias_07_units_are_queued_without_memory),
+        OOM(mem_02_a_unit_that_cannot_wait_stays_counted),
+        OOM(mem_02_a_candidate_without_an_entry_has_no_mark),
         OOM(mem_02_payments_come_back),
         OOM(mem_02_a_collection_without_memory_leaves_nothing_claimed),
         OOM(mem_03_a_finalizer_meets_the_end_of_memory),
