@@ -10,6 +10,10 @@
 
 #include <wane/wane.h>
 
+#ifndef WN_CHECKS
+#define WN_CHECKS 0 /* check.h */
+#endif
+
 #define load_relaxed(a) __atomic_load_n(&(a)->value, __ATOMIC_RELAXED)
 #define load_acquire(a) __atomic_load_n(&(a)->value, __ATOMIC_ACQUIRE)
 #define store_relaxed(a, v) __atomic_store_n(&(a)->value, (v), __ATOMIC_RELAXED)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "check.h"
 #include "scratch.h"
 #include "step.h"
 
@@ -330,6 +331,7 @@ wane_collect(int generation, struct wane_collected *result)
     bool                  again;
     int                   rc;
 
+    wn_check_not_tracing();
     if (generation < 0 || generation > WANE_ALL)
         return -EINVAL;
     if (wn_in_section() || wane_self.me == WN_ME_EXITING)

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "check.h"
 #include "handoff.h"
 #include "share.h"
 #include "step.h"
@@ -325,6 +326,8 @@ wn_count_release(struct wane_header *h, const struct wn_type *t, struct wn_recor
         wn_transit_end(h, r); /* a parcel that nobody opened */
         w0 = load_relaxed(&h->word0);
     }
+    if (WN_CHECKS >= 1 && !(load_relaxed(&h->word1) & WN_DEAD))
+        wn_check_words(h, w0, load_relaxed(&h->word1));
     if (wn_owner(w0) == r->id)
         return release_own(h, t, r, w0, room);
     return release_stranger(h, t, r, room);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "death.h"
 
+#include "check.h"
 #include "gate.h"
 #include "memory.h"
 #include "step.h"
@@ -13,6 +14,8 @@ wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type 
 {
     WN_STEP("death:free");
     wn_repay_death(r);
+    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(h, t->prefix, wn_type_payload_size(t, h)))
+        return;
     wn_free((char *)h - t->prefix);
     if (WN_MUTANT(sever_after_free))
         wn_weak_bury(wn_weak_sever(h));

@@ -59,6 +59,13 @@
 #define WN_MARKS   (WN_BUFFERED | WN_OWNLOG)
 #define WN_HOLDERS (WN_CLAIMED | WN_BUFFERED | WN_OWNLOG)
 
+/* Versions wrap; in rigged builds (check.h) they do so early in every object's life. */
+#if WN_CHECKS >= 3
+#define WN_WORD1_BORN (UINT64_C(0) - 3 * WN_VERSION_ONE)
+#else
+#define WN_WORD1_BORN UINT64_C(0)
+#endif
+
 /* A count that reaches WN_IMMORTAL is moved to WN_IMMORTAL_CENTRE and stays: half a range to either side for racing RMWs. */
 #ifndef WN_IMMORTAL
 #define WN_IMMORTAL ((int64_t)1 << 29)

@@ -23,7 +23,7 @@ init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 
     /* relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
     store_relaxed(&h->word0, (uint64_t)t->id << WN_TYPE_SHIFT | r->pub.me | quiet | 1);
-    store_relaxed(&h->word1, UINT64_C(0));
+    store_relaxed(&h->word1, WN_WORD1_BORN);
 }
 
 static struct wane_header *
@@ -119,6 +119,7 @@ wane_retain_slow(void *object)
     struct wane_header *h = WANE_HEADER(object);
 
     (void)wn_type_of(h); /* refuses what is not an object */
+    wn_check_not_tracing();
     if (wn_is_in_transit(h))
         (void)wane_adopt(object);
     if (wn_in_section() && retain_inside(h))

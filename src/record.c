@@ -15,7 +15,7 @@ _Static_assert(WN_MAX_RECORDS < WN_TRANSIT, "no record has the id of objects in 
 /* Blocks that a record may have to itself: 4 of spare nodes and one that it takes beside them, an open chunk of candidates
  * and two handed over half full, WN_POOLED_DEFERRED deferred chunks. */
 #define RECORD_BLOCKS (8 + WN_POOLED_DEFERRED)
-#define CREDIT_BLOCKS 2 /* of WN_CREDIT objects: a node and two candidate entries each */
+#define CREDIT_BLOCKS (1 + (2 * WN_CREDIT + WN_CHUNK_ENTRIES - 1) / WN_CHUNK_ENTRIES) /* a node and two entries each */
 
 struct wane_atomic_ptr wn_records[WN_MAX_RECORDS + 1];
 

@@ -153,7 +153,7 @@ extern struct wane_atomic32 wn_background_runs; /* a: 0 before its start, after 
 
 /* What wane_new pays ahead (pool.h). Birth: false when there is no memory for what the object may need. Death: it is freed. */
 #define WN_POOLED_DEFERRED 4
-#define WN_CREDIT 126 /* births that one payment is for */
+#define WN_CREDIT 125 /* births that one payment is for */
 #define WN_HUNGRY (1 << 30)
 bool wn_pay_slow(struct wn_record *r);
 void wn_repay(struct wn_record *r);

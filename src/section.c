@@ -22,6 +22,7 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -141,6 +142,7 @@ thread_exits(void *record)
     struct wn_record *home = record, *r = self();
 
     if (r && (load_relaxed(&r->pub.ctr) & WANE_NEST)) { /* exit inside a section: close it, all levels */
+        fprintf(stderr, "wane: thread %u has ended inside a section; it is closed\n", load_relaxed(&r->tid));
         r->burying = r->hold_seals = false; /* it may have been inside a callback of ours */
         store_relaxed(&r->pub.ctr, (load_relaxed(&r->pub.ctr) & ~WANE_NEST) | 1);
         wane_leave_slow();

@@ -13,7 +13,7 @@
 #include "step.h"
 
 #define WINDOW 16 /* chunks at most: a bounded piece of work inside somebody's store */
-#define ENOUGH 32 /* room for fewer entries than this is not worth a sort */
+#define ENOUGH (WN_CHUNK_ENTRIES / 8 + 1) /* room for fewer entries is not worth a sort */
 
 struct window {
     struct wn_chunk *before; /* the one in front of them, or NULL */

@@ -18,8 +18,10 @@ wn_edges_add(struct wn_edges *e, uint32_t to)
 {
     if (e->count == e->capacity) {
         size_t    capacity = (size_t)e->capacity * 2 + 1024;
-        uint32_t *grown = capacity < UINT32_MAX ? wn_scratch_grow(e->to, e->count * sizeof *grown, capacity * sizeof *grown) : NULL;
+        uint32_t *grown = NULL;
 
+        if (capacity < UINT32_MAX)
+            grown = wn_scratch_grow(e->to, e->count * sizeof *grown, capacity * sizeof *grown);
         if (!grown)
             return false;
         e->to = grown;

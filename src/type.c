@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "memory.h"
 
 struct wane_atomic_ptr wn_types[WN_MAX_TYPES + 1];
@@ -90,15 +91,39 @@ wn_type_register(struct wane_type *d)
     return t;
 }
 
+static _Noreturn void
+not_an_object(const struct wane_header *h)
+{
+    fprintf(stderr, "wane: %p is not an object (or it was freed)\n", (const void *)(h + 1));
+    abort();
+}
+
 struct wn_type *
 wn_type_of(const struct wane_header *h)
 {
-    /* relaxed: the type field never changes. acquire E6. */
-    struct wn_type *t = load_acquire(&wn_types[wn_type_id(load_relaxed(&h->word0))]);
+    struct wn_type *t;
 
-    if (!t)
-        wn_fatal(NULL, "this pointer is not an object (or it was freed)");
+    if (__builtin_expect((uintptr_t)h % 16 || (uintptr_t)h < 4096, 0))
+        not_an_object(h);
+    /* relaxed: the type field never changes. acquire E6. */
+    t = load_acquire(&wn_types[wn_type_id(load_relaxed(&h->word0))]);
+    if (__builtin_expect(!t, 0))
+        not_an_object(h);
     return t;
+}
+
+static void
+show(const struct wn_type *t, struct wane_header *h, struct wane_visitor *visitor)
+{
+#if WN_CHECKS >= 2
+    wn_traced_now = h;
+#else
+    (void)h;
+#endif
+    t->trace(wn_payload(h), visitor);
+#if WN_CHECKS >= 2
+    wn_traced_now = NULL;
+#endif
 }
 
 void
@@ -109,7 +134,7 @@ wn_type_trace(const struct wn_type *t, struct wane_header *h, struct wane_visito
     for (size_t i = 0; i < t->slot_count; i++)
         visitor->slot(visitor, (wane_slot *)(void *)(payload + t->slots[i]));
     if (t->trace)
-        t->trace(payload, visitor);
+        show(t, h, visitor);
 }
 
 void

@@ -9,6 +9,7 @@
 #ifndef WN_UNIT_H
 #define WN_UNIT_H
 
+#include "check.h"
 #include "count.h"
 
 /* a: the collector may be reading slots of objects that it has not claimed yet (phase A): no dead memory is freed at once. */
@@ -55,6 +56,7 @@ extern struct wane_atomic64   wn_handed_count;
 static inline bool
 wn_scope_open(void)
 {
+    wn_check_not_tracing();
     if (wn_in_section())
         return false;
     wane_enter();

@@ -28,11 +28,11 @@ given_and_adopted_without_a_change_of_word1(void **state)
     act(&w.m1, give_x, NULL);
     assert_int_equal(w.rc, 0);
     assert_int_equal(wn_owner(word0_of(w.x)), WN_TRANSIT);
-    assert_int_equal(word1_of(w.x), 0);
+    assert_int_equal(word1_of(w.x), WN_WORD1_BORN);
     act(&w.m2, adopt_x, NULL);
     assert_int_equal(wn_owner(word0_of(w.x)), w.id2);
     assert_int_equal(wn_local(word0_of(w.x)), 1);
-    assert_int_equal(word1_of(w.x), 0);
+    assert_int_equal(word1_of(w.x), WN_WORD1_BORN);
     act(&w.m2, release_x, NULL);
     assert_int_equal(w.x_ended, 1); /* at once: it was m2's */
 }

@@ -280,7 +280,7 @@ strangers(void)
 static void
 displace_many(void)
 {
-    enum { MANY = 2000 };
+    enum { MANY = 8 * WN_CHUNK_ENTRIES };
     struct node *a = node_try(&node_type);
 
     wane_enter();

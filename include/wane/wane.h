@@ -38,6 +38,16 @@ typedef struct wane_slot {
     uintptr_t bits; /* the library's: use the calls below */
 } wane_slot;
 
+/*
+ * With WANE_CHECKED defined before this header is included, peeks, leaves, releases and uses of objects say where they stand, and
+ * what breaks the borrow rule and does harm is refused with the names of the borrow, of the container and of the release that
+ * ended it. The calls below are what it uses; not for programs.
+ */
+void *wane_checked_peek(const wane_slot *slot, const char *file, int line);
+void *wane_checked_use(const void *object, const char *file, int line);
+void  wane_checked_release(void *object, const char *file, int line);
+void  wane_checked_leave(const char *file, int line);
+
 #include <wane/fast.h> /* wane_enter, wane_leave, wane_retain, wane_release, wane_peek, wane_tag .. (contracts below) */
 
 /* ---- Types ---------------------------------------------------------------------------------------------------- */
@@ -239,9 +249,9 @@ wane_checkpoint(void)
 bool wane_in_section(void);
 
 /* WANE_SECTION { ... }: a section for one statement. break, return and goto leave it properly. */
-#define WANE_SECTION                                                                                            \
-    for (int wane_section_ __attribute__((cleanup(wane_section_end))) = wane_section_begin(); wane_section_;    \
-         wane_section_ = wane_section_step())
+#define WANE_SECTION WANE_SECTION_(WANE_CAT(wane_section_, __LINE__))
+#define WANE_SECTION_(name) \
+    for (int name __attribute__((cleanup(wane_section_end))) = wane_section_begin(); name; name = wane_section_step())
 
 WANE_INLINE int
 wane_section_begin(void)
@@ -569,5 +579,19 @@ int wane_shutdown(void);
 
 /* A type without slots. */
 #define WANE_LEAF_TYPE(T) static struct wane_type T##_type = {#T, sizeof(struct T), 0, 0, 0, 0, 0, 0, {0}}
+
+/* ---- Checked programs ----------------------------------------------------------------------------------------- */
+
+#ifdef WANE_CHECKED
+#define WANE_USE_(object) wane_checked_use((object), __FILE__, __LINE__)
+#define wane_peek(slot) wane_checked_peek((slot), __FILE__, __LINE__)
+#define wane_leave() wane_checked_leave(__FILE__, __LINE__)
+#define wane_release(object) wane_checked_release((object), __FILE__, __LINE__)
+#define wane_retain(object) wane_retain(WANE_USE_(object))
+#define wane_set(slot, object) wane_set((slot), WANE_USE_(object))
+#define wane_put(slot, object) wane_put((slot), WANE_USE_(object))
+#define wane_swap(slot, object) wane_swap((slot), WANE_USE_(object))
+#define wane_weak(object) wane_weak(WANE_USE_(object))
+#endif
 
 #endif
