@@ -20,7 +20,9 @@ static inline bool
 wn_memory_may_be_had(size_t bytes)
 {
 #ifdef WN_STEPS
-    if (wn_memory_hook && !wn_memory_hook(bytes)) {
+    bool (*hook)(size_t) = __atomic_load_n(&wn_memory_hook, __ATOMIC_RELAXED); /* relaxed: a test's, set for good */
+
+    if (hook && !hook(bytes)) {
         errno = ENOMEM;
         return false;
     }

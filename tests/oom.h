@@ -39,7 +39,7 @@ oom_fail(long from, long to)
     atomic_store(&oom_from, from);
     atomic_store(&oom_to, to);
     atomic_store(&oom_quiet, false);
-    wn_memory_hook = oom_hook;
+    __atomic_store_n(&wn_memory_hook, oom_hook, __ATOMIC_RELAXED);
 }
 
 static inline void
@@ -129,7 +129,7 @@ oom_begin(void **state)
 static inline int
 oom_over(void **state)
 {
-    wn_memory_hook = NULL;
+    oom_end();
     return scene_end(state);
 }
 

@@ -356,7 +356,7 @@ run_all(long (*one)(int, long))
     assert_true(asked > 100);
     printf("# %ld allocations in a run\n", asked);
 #ifdef RIG_SLOW
-    long step = asked / 12 + 1;
+    long step = asked / 60 + 1;
 #else
     long step = 1;
 #endif
@@ -408,7 +408,7 @@ static void
 mem_02_allocations_fail_in_a_fresh_process(void **state)
 {
     (void)state;
-    skip_where_children_have_no_memory();
+    skip_where_children_have_no_threads();
     run_all(run_fresh);
 }
 
