@@ -184,13 +184,14 @@ allocate_nodes(struct wn_record *r)
 {
     struct node_block *b = wn_malloc(sizeof *b);
 
-    if (!b) {
+    if (b) {
+        wn_stack_push(&node_blocks, &b->link);
+    } else {
         wn_record_hungers(r);
-        b = wn_pool_take(); /* for good: nodes are not freed */
+        b = wn_pool_take(); /* for good: nodes are not freed. Leak checkers do not look into the pool */
     }
     if (!b)
         return false;
-    wn_stack_push(&node_blocks, &b->link);
     for (int i = 0; i < NODE_BLOCK; i++) {
         b->node[i].link.next = r->nodes;
         r->nodes = &b->node[i].link;
