@@ -12,7 +12,10 @@
 #include <limits.h>
 
 
+#include "log.h"
 #include "pool.h"
+
+#define RIGGED (WN_CHUNK_ENTRIES < 100) /* chunks of four entries (check.h): reserves hold little */
 
 /* Which allocations fail: the numbers from..to - 1 of those that were asked for, or all inside of calls that cannot say so. */
 static atomic_long    oom_asked, oom_from, oom_to;

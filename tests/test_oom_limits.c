@@ -75,7 +75,7 @@ static void
 mem_02_few_objects_displaced_without_memory(void **state)
 {
     enum { FEW = 5 };
-    const long   many = SCALED(2000000);
+    const long   many = RIGGED ? 200000 : SCALED(2000000); /* an entry counts to 65536 */
     struct node *n[FEW];
     wane_slot    slot = {0};
     uint64_t     most = 0;
@@ -95,7 +95,7 @@ mem_02_few_objects_displaced_without_memory(void **state)
         assert_true(units_of(n[i]) > many / FEW / 2); /* all are pending */
     wane_leave();
     assert_true(most <= 4);
-    assert_int_equal(wn_pool_lent(), 0);
+    assert_true(RIGGED || wn_pool_lent() == 0);
     assert_int_equal(wane_barrier(), 0);
     for (int i = 0; i < FEW; i++) {
         assert_int_equal(units_of(n[i]), 1);
@@ -131,7 +131,7 @@ mem_02_calls_among_merged_units(void **state)
             wane_set(&slot, n[k % 2]);
     }
     wane_clear(&slot);
-    assert_true(wn_standing()->deferred.chunks <= 8 + CALLS / WN_CHUNK_ENTRIES);
+    assert_true(RIGGED || wn_standing()->deferred.chunks <= 8);
     assert_int_equal(atomic_load(&called), 0);
     wane_leave();
     assert_int_equal(wane_barrier(), 0);
@@ -201,15 +201,16 @@ static void
 mem_02_barriers_know_what_merged_entries_are(void **state)
 {
     enum { OTHERS = WN_CHUNK_ENTRIES - 10 };
-    struct node      *n = node_try(&node_type);
+    struct node      *n;
     wane_slot         slot = {0};
     struct wn_record *r;
     uint64_t          ticket, later, settled;
 
     (void)state;
-    if (OTHERS < 100)
-        skip(); /* rigged */
+    if (RIGGED)
+        skip();
     assert_int_equal(wane_barrier(), 0);
+    n = node_try(&node_type);
     wane_set(&slot, n);
     wane_enter();
     r = wn_standing();
@@ -309,16 +310,17 @@ bias_07_units_are_queued_without_memory(void **state)
 
 /* ---- Past every reserve ------------------------------------------------------------------------------------------- */
 
-static void *taken[8192];
+enum { MOST_BLOCKS = 1 << 17 };
+static void *taken[MOST_BLOCKS];
 
 static void
 take_the_pool(void)
 {
     size_t n = 0;
 
-    while (n < 8192 && (taken[n] = wn_pool_take()))
+    while (n < MOST_BLOCKS && (taken[n] = wn_pool_take()))
         n++;
-    assert_true(n < 8192);
+    assert_true(n < MOST_BLOCKS);
 }
 
 static void
