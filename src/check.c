@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
 #include "type.h"
 
 /* ---- Words ------------------------------------------------------------------------------------------------------------ */
@@ -75,6 +75,6 @@ wn_quarantine(struct wane_header *h, size_t prefix, size_t size)
     store_relaxed(&h->word0, load_relaxed(&h->word0) & ~WN_LINK_MASK);
     store_relaxed(&h->word1, WN_MERGED | WN_DEAD);
     oldest = exchange_acq_rel(&kept[fetch_add_relaxed(&next, 1u) % KEPT], (void *)((char *)h - prefix)); /* acq_rel E12 */
-    free(oldest);
+    wn_free(oldest);
     return true;
 }

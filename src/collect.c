@@ -2,14 +2,16 @@
 #include "collect.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "check.h"
+#include "scratch.h"
 #include "step.h"
 
 #define GRACE_NS   UINT64_C(200000000)
 #define COLLECT_NS UINT64_C(1000000000) /* what wane_collect waits for sections at most */
 #define ROUNDS     4
+#define LARGE_PART 65536 /* candidates, where there is no memory for all at once */
+#define SMALL_PART 256
 
 struct wn_collection wn_collection;
 struct wane_atomic64 wn_waiting_count[WN_AGES];
@@ -141,7 +143,7 @@ make_members(struct wn_collection *c)
 {
     uint32_t n = count_suspects(c);
 
-    c->member = calloc((size_t)n + 1, sizeof *c->member);
+    c->member = wn_scratch_zeroed(((size_t)n + 1) * sizeof *c->member);
     if (!c->member)
         return false;
     for (uint32_t i = 0; i < c->trial.count; i++) {
@@ -170,11 +172,12 @@ close_collection(struct wn_collection *c)
     wn_trial_clear(&c->trial);
     wn_edges_free(&c->first);
     wn_edges_free(&c->second);
-    free(c->member);
+    wn_scratch_put(c->member);
+    wn_scratch_put(c->order);
+    wn_scratch_over();
     c->member = NULL;
-    c->members = 0;
-    free(c->order);
     c->order = NULL;
+    c->members = 0;
     c->under_way = false;
 }
 
@@ -198,11 +201,14 @@ give_back_live(struct wn_collection *c)
 static void
 collect(struct wn_collection *c)
 {
-    bool complete;
-
     WN_STEP("collect:begin");
-    complete = wn_take(c);
+    c->no_memory = !wn_take(c);
     WN_STEP("collect:handed-over");
+    if (c->no_memory) {
+        give_up(c, false);
+        wn_take_the_dead(c); /* needs none, and brings some */
+        return;
+    }
     if (!c->trial.count)
         return;
     /* Before the scan: marks that were seen set, just before they were cleared, have had their decrement by then (H11). */
@@ -213,7 +219,8 @@ collect(struct wn_collection *c)
     }
     WN_STEP("collect:grace");
     read_candidates(c);
-    if (!wn_suspect(c) || !complete || !make_members(c)) {
+    if (!wn_suspect(c) || !make_members(c)) {
+        c->no_memory = true; /* nothing else stops these */
         give_up(c, false);
         return;
     }
@@ -221,7 +228,7 @@ collect(struct wn_collection *c)
     if (c->members && wn_review(c))
         wn_settle(c);
     else
-        c->timed_out |= c->members > 0;
+        c->timed_out |= c->members > 0 && !c->no_memory;
     WN_STEP("collect:settled");
     give_up(c, true); /* what was not destroyed */
 }
@@ -253,7 +260,7 @@ wn_collection_run(int generation, uint32_t most, struct wane_collected *result)
     c->generation = generation;
     c->most = most;
     c->under_way = true;
-    c->timed_out = false;
+    c->timed_out = c->no_memory = false;
     collect(c);
     c->result.examined = c->trial.count;
     c->result.nanoseconds = wn_now() - start;
@@ -289,21 +296,33 @@ add_result(struct wane_collected *sum, const struct wane_collected *one)
     sum->aborted += one->aborted;
 }
 
-/* Everything displaced before is given back, all candidates are handed over, one collection. False: something did not end. */
+/* Without memory for all candidates at once: a part of them, smaller and smaller. True: for all. */
 static bool
+run_in_parts(int generation, struct wane_collected *sum, struct wane_collected *one)
+{
+    for (uint32_t most = 0;; most = most ? most / 16 : LARGE_PART) {
+        wn_collection_run(generation, most, one);
+        add_result(sum, one);
+        if (!wn_collection.no_memory || one->freed || most == SMALL_PART)
+            return !most && !wn_collection.no_memory;
+    }
+}
+
+/* Everything displaced before is given back, all candidates are handed over, one collection. -EAGAIN: something did not end. */
+static int
 one_round(int generation, struct wane_collected *sum, uint64_t deadline, bool *again)
 {
     struct wane_collected one;
+    bool                  all;
 
     if (!wn_driver_settle(deadline) || !wn_driver_handover(deadline)) {
         *again = false;
-        return false;
+        return -EAGAIN;
     }
-    wn_collection_run(generation, 0, &one);
-    add_result(sum, &one);
+    all = run_in_parts(generation, sum, &one);
     /* What is destroyed may leave new candidates; who was disturbed gets another chance. */
-    *again = one.freed || one.aborted;
-    return !wn_collection.timed_out;
+    *again = one.freed || (one.aborted && all);
+    return !all ? -ENOMEM : wn_collection.timed_out ? -EAGAIN : 0;
 }
 
 int
@@ -311,7 +330,8 @@ wane_collect(int generation, struct wane_collected *result)
 {
     struct wane_collected sum = {0};
     uint64_t              start = wn_now(), deadline = start + COLLECT_NS;
-    bool                  complete, again;
+    bool                  again;
+    int                   rc;
 
     wn_check_not_tracing();
     if (generation < 0 || generation > WANE_ALL)
@@ -324,15 +344,15 @@ wane_collect(int generation, struct wane_collected *result)
         return -EDEADLK;
     wn_driver_begin();
     for (int i = 0;; i++) {
-        complete = one_round(generation, &sum, deadline, &again);
-        if (!again || wn_now() >= deadline || (complete && i >= ROUNDS - 1))
+        rc = one_round(generation, &sum, deadline, &again);
+        if (!again || wn_now() >= deadline || (rc == 0 && i >= ROUNDS - 1))
             break;
     }
     wn_driver_end();
     sum.nanoseconds = wn_now() - start;
     if (result)
         *result = sum;
-    return complete ? 0 : -EAGAIN;
+    return rc;
 }
 
 void

@@ -38,6 +38,7 @@ struct wn_collection {
     struct wane_collected result;
     uint32_t              destroying; /* the component under destruction */
     bool                  under_way;
+    bool                  no_memory; /* given up for want of it */
     bool                  timed_out; /* a wait for sections or for merges was given up */
 };
 

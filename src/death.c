@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "death.h"
 
-#include <stdlib.h>
-
 #include "check.h"
 #include "gate.h"
+#include "memory.h"
 #include "step.h"
 #include "weak.h"
 
 #define GRAVE_BUDGET 4096
 
 void
-wn_memory_free(struct wane_header *h, const struct wn_type *t)
+wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
     WN_STEP("death:free");
+    wn_repay_death(r);
     if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(h, t->prefix, wn_type_payload_size(t, h)))
         return;
-    free((char *)h - t->prefix);
+    wn_free((char *)h - t->prefix);
     if (WN_MUTANT(sever_after_free))
         wn_weak_bury(wn_weak_sever(h));
 }
@@ -40,7 +40,7 @@ free_dead(struct wn_record *r, struct wane_header *h, uint64_t w)
         (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)))
         wn_bury_later(r, h);
     else
-        wn_memory_free(h, wn_type_of(h));
+        wn_memory_free(r, h, wn_type_of(h));
 }
 
 void
@@ -86,7 +86,7 @@ wn_graves_tend(struct wn_record *r)
         r->grave_waiting = wn_link(h);
         compiler_barrier();
         wn_counter_add(&r->counters.unearthed_bytes, wn_type_payload_size(wn_type_of(h), h));
-        wn_memory_free(h, wn_type_of(h));
+        wn_memory_free(r, h, wn_type_of(h));
     }
     return r->grave_waiting || seal_graves(r);
 }
@@ -223,7 +223,7 @@ end(struct wn_record *r)
     compiler_barrier();
     wn_count_death(r, t, h);
     if (!(load_acquire(&h->word1) & WN_MERGED)) { /* died plainly: nobody else knew it */
-        wn_memory_free(h, t);
+        wn_memory_free(r, h, t);
         return;
     }
     WN_STEP("death:before-dead");

@@ -48,6 +48,6 @@ void wn_bury_later(struct wn_record *r, struct wane_header *h);
 bool wn_graves_tend(struct wn_record *r);
 bool wn_graves_are_ripe(const struct wn_record *r);
 
-void wn_memory_free(struct wane_header *h, const struct wn_type *type);
+void wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *type);
 
 #endif

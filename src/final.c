@@ -2,11 +2,11 @@
 #include "final.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 
 #include "ck_glue.h"
 #include "death.h"
 #include "loop.h"
+#include "memory.h"
 #include "thread.h"
 
 static struct wane_atomic_ptr batches;
@@ -112,7 +112,7 @@ run_component(struct wn_final_batch *b)
             finalize((struct wane_header *)(b->entry[i] & ~(uintptr_t)1));
     for (uint32_t i = 0; i < b->count; i++)
         wane_release(wn_payload((struct wane_header *)(b->entry[i] & ~(uintptr_t)1)));
-    free(b);
+    wn_free(b);
 }
 
 static void

@@ -23,10 +23,12 @@
 #include "final.h"
 #include "gate.h"
 #include "loop.h"
+#include "memory.h"
 #include "stall.h"
 
 #ifdef WN_STEPS
 void (*wn_step_hook)(const char *point);
+bool (*wn_memory_hook)(size_t bytes);
 #endif
 
 /* ---- Fork --------------------------------------------------------------------------------------------------------- */
@@ -57,6 +59,7 @@ free_records_of_vanished_threads(void)
             continue; /* this thread's, or one that it acts for */
         wn_count_replay_intent(r);
         wn_nodes_recount(r);
+        wn_log_mend(&r->deferred);
         r->burying = false;
         r->hold_seals = false;
         r->home = NULL;

@@ -1,34 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 #include "log.h"
 
-#include <stdlib.h>
-
+#include "memory.h"
 #include "record.h"
 
 #define SPARE_CHUNKS 2
 
-struct wn_chunk *
-wn_chunk_new(struct wn_record *r)
+static struct wn_chunk *
+chunk_new(struct wn_record *r)
 {
     struct wn_chunk *c = r->spare;
 
     if (c) {
         r->spare = (struct wn_chunk *)c->link.next;
         r->spare_count--;
-    } else if (!(c = malloc(sizeof *c))) {
+    } else if ((c = wn_malloc(sizeof *c))) {
+        c->pooled = false;
+    } else {
+        wn_record_hungers(r);
+    }
+    return c;
+}
+
+struct wn_chunk *
+wn_chunk_make(void)
+{
+    struct wn_chunk *c = wn_malloc(sizeof *c);
+    bool             pooled = !c;
+
+    if (pooled)
+        c = wn_pool_take();
+    if (c)
+        c->pooled = pooled;
+    return c;
+}
+
+struct wn_deferred_call *
+wn_deferred_call_new(void (*fn)(void *), void *pointer)
+{
+    struct wn_deferred_call *call = wn_malloc(sizeof *call);
+
+    if (!call || (uintptr_t)call & ~(uintptr_t)WN_ENTRY_ADDRESS) { /* entries have 48 bits for it */
+        wn_free(call);
         return NULL;
     }
-    c->link.next = NULL;
-    c->ticket = c->bytes = 0;
-    c->count = c->next = 0;
-    return c;
+    *call = (struct wn_deferred_call){fn, pointer};
+    return call;
+}
+
+void
+wn_chunk_release(struct wn_chunk *c)
+{
+    if (c->pooled)
+        wn_pool_give(c);
+    else
+        wn_free(c);
 }
 
 void
 wn_chunk_free(struct wn_record *r, struct wn_chunk *c)
 {
-    if (r->spare_count >= SPARE_CHUNKS) {
-        free(c);
+    if (c->pooled || r->spare_count >= SPARE_CHUNKS) {
+        wn_chunk_release(c);
         return;
     }
     c->link.next = (struct wn_link *)r->spare;
@@ -36,24 +69,24 @@ wn_chunk_free(struct wn_record *r, struct wn_chunk *c)
     r->spare_count++;
 }
 
-void
+bool
 wn_chunks_reserve(struct wn_record *r)
 {
     struct wn_chunk *c;
 
-    while (r->spare_count < SPARE_CHUNKS && (c = malloc(sizeof *c)))
+    while (r->spare_count < SPARE_CHUNKS && (c = wn_malloc(sizeof *c))) {
+        c->pooled = false;
         wn_chunk_free(r, c);
+    }
+    return r->spare_count == SPARE_CHUNKS;
 }
 
-bool
-wn_log_reserve(struct wn_record *r, struct wn_log *log, uint32_t n)
+static void
+open_chunk(struct wn_log *log, struct wn_chunk *c)
 {
-    struct wn_chunk *c = log->open;
-
-    if (c && !c->ticket && c->count + n <= WN_CHUNK_ENTRIES)
-        return true;
-    if (!(c = wn_chunk_new(r)))
-        return false;
+    c->link.next = NULL;
+    c->ticket = c->since = c->bytes = 0;
+    c->count = c->next = 0;
     if (log->open)
         log->open->link.next = &c->link;
     else
@@ -62,6 +95,31 @@ wn_log_reserve(struct wn_record *r, struct wn_log *log, uint32_t n)
     if (!log->unsealed)
         log->unsealed = c;
     log->chunks++;
+    log->pooled += c->pooled;
+}
+
+bool
+wn_log_reserve(struct wn_record *r, struct wn_log *log)
+{
+    struct wn_chunk *c;
+
+    if (wn_log_has_room(log))
+        return true;
+    if (!(c = chunk_new(r)))
+        return false;
+    open_chunk(log, c);
+    return true;
+}
+
+bool
+wn_log_reserve_pooled(struct wn_log *log, uint32_t most)
+{
+    struct wn_chunk *c = log->pooled < most ? wn_pool_take() : NULL;
+
+    if (!c)
+        return false;
+    c->pooled = true;
+    open_chunk(log, c);
     return true;
 }
 
@@ -74,6 +132,8 @@ seal_until(struct wn_log *log, const struct wn_chunk *end)
     for (; log->unsealed != end && log->unsealed->count; log->unsealed = (struct wn_chunk *)log->unsealed->link.next) {
         if (!ticket)
             ticket = wn_grace_ticket();
+        if (!log->unsealed->since)
+            log->unsealed->since = ticket;
         log->unsealed->ticket = ticket;
     }
 }
@@ -110,9 +170,11 @@ wn_log_pop(struct wn_record *r, struct wn_log *log)
     }
     if (log->measured == c)
         log->measured = NULL;
+    wn_counter_add(&r->held_bytes, -c->bytes);
     log->first = (struct wn_chunk *)c->link.next;
     compiler_barrier();
     log->chunks--;
+    log->pooled -= c->pooled;
     wn_chunk_free(r, c);
 }
 
@@ -124,6 +186,6 @@ wn_log_take(struct wn_log *log)
     log->open = log->unsealed = NULL;
     compiler_barrier();
     log->first = NULL;
-    log->chunks = 0;
+    log->chunks = log->pooled = 0;
     return c;
 }

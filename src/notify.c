@@ -2,9 +2,9 @@
 #include "notify.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "gate.h"
+#include "memory.h"
 #include "step.h"
 
 #define CLOSED UINT64_C(1)
@@ -70,7 +70,7 @@ push(struct wn_notes *notes, struct note *n)
 static int
 add_new(struct wn_notes *notes, wn_notify_fn fn, void *arg)
 {
-    struct note *n = malloc(sizeof *n);
+    struct note *n = wn_malloc(sizeof *n);
 
     if (!n)
         return -ENOMEM;
@@ -79,7 +79,7 @@ add_new(struct wn_notes *notes, wn_notify_fn fn, void *arg)
     WN_STEP("notify:before-push");
     if (push(notes, n))
         return 0;
-    free(n);
+    wn_free(n);
     return -ESRCH;
 }
 
@@ -173,6 +173,6 @@ wn_notes_free(struct wn_notes *notes)
 {
     for (struct note *n = first(notes), *next; n; n = next) {
         next = n->next;
-        free(n);
+        wn_free(n);
     }
 }

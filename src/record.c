@@ -2,8 +2,9 @@
 #include "record.h"
 
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "memory.h"
 
 _Static_assert(WN_MAX_RECORDS < WN_TRANSIT, "no record has the id of objects in transit");
 
@@ -11,6 +12,10 @@ _Static_assert(WN_MAX_RECORDS < WN_TRANSIT, "no record has the id of objects in 
 #define NODE_BLOCK  127 /* queue nodes per allocation */
 #define NODE_SPARES (4 * NODE_BLOCK)
 #define NODE_BATCH  (NODE_SPARES / 2)
+/* Blocks that a record may have to itself: 4 of spare nodes and one that it takes beside them, an open chunk of candidates
+ * and two handed over half full, WN_POOLED_DEFERRED deferred chunks. */
+#define RECORD_BLOCKS (8 + WN_POOLED_DEFERRED)
+#define CREDIT_BLOCKS (1 + (2 * WN_CREDIT + WN_CHUNK_ENTRIES - 1) / WN_CHUNK_ENTRIES) /* a node and two entries each */
 
 struct wane_atomic_ptr wn_records[WN_MAX_RECORDS + 1];
 
@@ -50,7 +55,7 @@ adopt_free(void)
 static struct wn_record *
 allocate(void)
 {
-    struct wn_record *r = aligned_alloc(WN_CACHE_LINE, sizeof *r);
+    struct wn_record *r = wn_aligned_alloc(WN_CACHE_LINE, sizeof *r);
     uint32_t          i;
 
     if (r)
@@ -85,11 +90,12 @@ make(void)
         return NULL;
     if (!(id = new_id())) {
         if (r < emergency || r >= emergency + EMERGENCY)
-            free(r);
+            wn_free(r);
         return NULL;
     }
     r->id = id;
     r->pub.me = (uint64_t)id << WN_OWNER_SHIFT;
+    wn_pool_owe(RECORD_BLOCKS);
     store_relaxed(&r->holder, 1u);
     store_relaxed(&r->pub.claim, wn_grace_claim_bits());
     store_relaxed(&r->fenced, 1u);
@@ -100,12 +106,20 @@ make(void)
 }
 
 struct wn_record *
+wn_record_try(void)
+{
+    struct wn_record *r = adopt_free();
+
+    return r ? r : make();
+}
+
+struct wn_record *
 wn_record_adopt(void)
 {
     struct wn_record *r;
 
-    while (!(r = adopt_free()) && !(r = make()))
-        sched_yield(); /* memory or ids are exhausted, and the emergency records are all taken */
+    while (!(r = wn_record_try()))
+        sched_yield();
     return r;
 }
 
@@ -125,17 +139,59 @@ wn_record_backlog(struct wn_record *r)
     wn_wake_background();
 }
 
+/* ---- Paying ahead -------------------------------------------------------------------------------------------------- */
+
+void
+wn_record_hungers(struct wn_record *r)
+{
+    if (r->credit > -WN_HUNGRY / 2)
+        r->credit -= WN_HUNGRY;
+}
+
+/* The credit is used up, or the record hungers. */
+bool
+wn_pay_slow(struct wn_record *r)
+{
+    if (r->credit < -WN_HUNGRY / 2 && wn_chunks_reserve(r))
+        r->credit += WN_HUNGRY;
+    if (r->credit >= 0)
+        return true;
+    if (r->credit > -WN_HUNGRY / 2 && wn_pool_pay(CREDIT_BLOCKS)) {
+        r->credit += WN_CREDIT;
+        return true;
+    }
+    r->credit++;
+    return false;
+}
+
+void
+wn_repay(struct wn_record *r)
+{
+    r->credit -= WN_CREDIT;
+    wn_pool_unpay(CREDIT_BLOCKS);
+}
+
+/* ---- Queue nodes -------------------------------------------------------------------------------------------------- */
+
+struct node_block {
+    struct wn_link       link;
+    struct wn_queue_node node[NODE_BLOCK];
+};
+_Static_assert(sizeof(struct node_block) <= WN_BLOCK, "it fits a block of the pool");
+
 static bool
 allocate_nodes(struct wn_record *r)
 {
-    struct block {
-        struct wn_link       link;
-        struct wn_queue_node node[NODE_BLOCK];
-    } *b = malloc(sizeof *b);
+    struct node_block *b = wn_malloc(sizeof *b);
 
+    if (b) {
+        wn_stack_push(&node_blocks, &b->link);
+    } else {
+        wn_record_hungers(r);
+        b = wn_pool_take(); /* for good: nodes are not freed. Leak checkers do not look into the pool */
+    }
     if (!b)
         return false;
-    wn_stack_push(&node_blocks, &b->link);
     for (int i = 0; i < NODE_BLOCK; i++) {
         b->node[i].link.next = r->nodes;
         r->nodes = &b->node[i].link;
@@ -213,6 +269,8 @@ wn_node_give(struct wn_record *r, struct wn_queue_node *node)
         share_nodes(r);
 }
 
+/* ---- Counts by type ----------------------------------------------------------------------------------------------- */
+
 bool
 wn_type_counts_reserve(struct wn_record *r, uint32_t type)
 {
@@ -221,7 +279,7 @@ wn_type_counts_reserve(struct wn_record *r, uint32_t type)
 
     if (load_relaxed(segment))
         return true;
-    counts = calloc(WN_TYPE_SEGMENT, sizeof(struct wn_type_counts));
+    counts = wn_calloc(WN_TYPE_SEGMENT, sizeof(struct wn_type_counts));
     if (!counts)
         return false;
     store_release(segment, counts); /* release E8: zeroed counts, for the sums */

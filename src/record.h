@@ -16,6 +16,7 @@
 #include "header.h"
 #include "log.h"
 #include "stack.h"
+#include "step.h"
 
 #define WN_MAX_RECORDS 65534
 #define WN_CACHE_LINE  128 /* two lines: the prefetcher pulls pairs */
@@ -89,6 +90,7 @@ struct wn_record {
     struct wane_atomic32 candidate_count; /* entries in the open chunk, for the driver */
     struct wn_chunk    *spare;
     uint32_t            spare_count;
+    int32_t             credit; /* o: births paid for; less WN_HUNGRY: a reserve must be filled first */
     struct wane_header *dying; /* dead, nothing done yet */
     struct wane_header *partial;      /* disposed of, some slots not yet dropped */
     size_t              partial_done; /* of its slots in arrays: so many are empty */
@@ -141,14 +143,36 @@ wn_in_section(void)
     return !(wane_self.me & WANE_OUTSIDE);
 }
 
-/* Take a free record or make one. Never fails; waits only when memory or ids are exhausted and the emergency ones are taken. */
-struct wn_record *wn_record_adopt(void);
+/* Take a free record or make one. NULL: memory or ids are exhausted and the emergency ones are taken. */
+struct wn_record *wn_record_try(void);
+struct wn_record *wn_record_adopt(void); /* waits then */
 void              wn_record_free(struct wn_record *r);
 
 /* Something waits at r: make sure that somebody will come. Wait-free but for waking the background. */
 void wn_record_backlog(struct wn_record *r);
 extern void (*wn_wake_background)(void);
 extern struct wane_atomic32 wn_background_runs; /* a: 0 before its start, after a stop, in the child of a fork */
+
+/* What wane_new pays ahead (pool.h). Birth: false when there is no memory for what the object may need. Death: it is freed. */
+#define WN_POOLED_DEFERRED 4
+#define WN_CREDIT 125 /* births that one payment is for */
+#define WN_HUNGRY (1 << 30)
+bool wn_pay_slow(struct wn_record *r);
+void wn_repay(struct wn_record *r);
+void wn_record_hungers(struct wn_record *r); /* malloc failed where nobody can be told: the next birth fills the reserves */
+
+static inline bool
+wn_pay_birth(struct wn_record *r)
+{
+    return __builtin_expect(--r->credit >= 0, 1) || WN_MUTANT(birth_unpaid) || wn_pay_slow(r);
+}
+
+static inline void
+wn_repay_death(struct wn_record *r)
+{
+    if (__builtin_expect(++r->credit > 2 * WN_CREDIT, 0))
+        wn_repay(r);
+}
 
 /* Queue nodes. reserve: false when memory ran out. take: after a successful reserve. give: back to this record's spares. */
 bool                  wn_node_reserve(struct wn_record *r);

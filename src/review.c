@@ -78,8 +78,8 @@ request(struct wn_collection *c, struct wn_member *m)
     uint32_t          owner;
     bool              ask;
 
-    (void)c;
     if (m->out || !wn_node_reserve(r)) {
+        c->no_memory |= !m->out;
         m->out = true;
         return;
     }
@@ -181,8 +181,10 @@ trace_all(struct wn_collection *c, struct wn_edges *edges)
 {
     struct tracer t = {{see_edge, NULL}, c, edges, false};
 
-    if (!wn_edges_begin(edges, c->members))
+    if (!wn_edges_begin(edges, c->members)) {
+        c->no_memory = true;
         return false;
+    }
     for (uint32_t i = 0; i < c->members && !t.failed;) {
         uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
 
@@ -192,6 +194,7 @@ trace_all(struct wn_collection *c, struct wn_edges *edges)
         wane_leave();
         wn_driver_breathe();
     }
+    c->no_memory |= t.failed;
     return !t.failed;
 }
 
@@ -233,5 +236,6 @@ wn_review(struct wn_collection *c)
     WN_STEP("review:e2");
     wn_for_members(c, compare_word);
     WN_STEP("review:w2");
-    return wn_subset(c->member, c->members, &c->first, &c->second);
+    c->no_memory |= !wn_subset(c->member, c->members, &c->first, &c->second);
+    return !c->no_memory;
 }

@@ -21,6 +21,7 @@
  * exhausted and all emergency records are taken.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -82,9 +83,20 @@ borrow(struct wn_record *home)
 {
     struct wn_record *r;
 
-    while (r = wn_record_adopt(), !open_on(r)) {
-        close_on(r);
-        wn_record_free(r);
+    for (;;) {
+        r = wn_record_try();
+        if (r && open_on(r))
+            break;
+        if (r) {
+            close_on(r);
+            wn_record_free(r);
+        } else if (home && open_on(home)) {
+            return; /* no memory for another one, but the claim is over */
+        } else {
+            if (home)
+                close_on(home);
+            sched_yield();
+        }
     }
     r->home = home;
     store_relaxed(&r->tid, home ? load_relaxed(&home->tid) : (uint32_t)syscall(SYS_gettid));
@@ -184,7 +196,7 @@ attach(void)
         close_on(r);
         borrow(r);
     }
-    wn_chunks_reserve(wn_standing());
+    (void)wn_chunks_reserve(wn_standing());
 }
 
 void

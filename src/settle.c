@@ -14,12 +14,13 @@
  * deferred frees that callbacks ask for are sealed only after the last slot was dropped (hold_seals), because a trace callback
  * reads such memory until then.
  */
-#include <stdlib.h>
 
 #include "collect.h"
 #include "death.h"
 #include "decide.h"
 #include "final.h"
+#include "memory.h"
+#include "scratch.h"
 #include "step.h"
 #include "weak.h"
 
@@ -88,10 +89,12 @@ unprotect(struct wn_member *m)
 static void
 schedule_finalizers(const struct component *k)
 {
-    struct wn_final_batch *b = malloc(sizeof *b + k->n * sizeof b->entry[0]);
+    struct wn_final_batch *b = wn_malloc(sizeof *b + k->n * sizeof b->entry[0]);
 
-    if (!b)
+    if (!b) {
+        k->c->no_memory = true; /* the component waits for a later collection */
         return;
+    }
     for (b->count = 0; b->count < k->n; b->count++) {
         if (!protect(at(k, b->count)))
             break;
@@ -100,7 +103,7 @@ schedule_finalizers(const struct component *k)
     if (b->count < k->n) { /* somebody has it: not garbage */
         while (b->count--)
             unprotect(at(k, b->count));
-        free(b);
+        wn_free(b);
         return;
     }
     for (uint32_t i = 0; i < k->n; i++)
@@ -240,12 +243,10 @@ forget_displaced(struct wn_collection *c, struct wn_record *r, struct place star
     struct wn_chunk *chunk = start.chunk ? start.chunk : r->deferred.unsealed;
 
     for (uint32_t i = start.entry; chunk; chunk = (struct wn_chunk *)chunk->link.next, i = 0)
-        for (; i < chunk->count; i++) {
-            if (chunk->entry[i] == WN_ENTRY_CALL)
-                i += 2;
-            else if (is_fellow(c, (struct wane_header *)chunk->entry[i]))
+        for (; i < chunk->count; i++)
+            if ((chunk->entry[i] & WN_ENTRY_KIND) == WN_ENTRY_UNIT &&
+                is_fellow(c, (struct wane_header *)(chunk->entry[i] & WN_ENTRY_ADDRESS)))
                 chunk->entry[i] = 0;
-        }
 }
 
 static void
@@ -308,12 +309,14 @@ settle(const struct component *k)
 void
 wn_settle(struct wn_collection *c)
 {
-    uint32_t *order = malloc(((size_t)c->members + 1) * 2 * sizeof *order);
+    uint32_t *order = wn_scratch_get(((size_t)c->members + 1) * 2 * sizeof *order);
     uint32_t *end = order + c->members + 1;
     uint32_t  groups, start = 0;
 
-    if (!order)
+    if (!order) {
+        c->no_memory = true;
         return;
+    }
     c->order = order;
     groups = wn_components(c->member, c->members, &c->second, order, end);
     for (uint32_t g = 0; g < groups; g++) {

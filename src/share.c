@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "handoff.h"
+#include "memory.h"
 #include "step.h"
 #include "unit.h"
 
@@ -212,23 +213,30 @@ settle(void *arg)
 static int
 unshare(struct wane_header *h, struct wn_record *r)
 {
-    struct wn_queue_node *node;
-    uint64_t              w = load_relaxed(&h->word1);
+    struct wn_deferred_call *call = wn_deferred_call_new(settle, NULL);
+    struct wn_queue_node    *node;
+    uint64_t                 w = load_relaxed(&h->word1);
 
-    if (!wn_node_reserve(r) || !wn_unit_defer_reserve(r, 3))
+    if (!call || !wn_node_reserve(r) || !wn_unit_defer_reserve(r)) {
+        wn_free(call);
         return -ENOMEM;
+    }
     do
-        if (!(w & WN_SHARED))
+        if (!(w & WN_SHARED)) {
+            wn_free(call);
             return -EINVAL;
+        }
     while (!cas_acq_rel(&h->word1, &w, (w & ~WN_SHARED) + WN_VERSION_ONE));
     WN_STEP("unshare:cleared");
     node = wn_node_take(r);
     node->object = h;
     if (WN_MUTANT(unshare_at_once)) {
+        wn_free(call);
         settle(node);
         return 0;
     }
-    wn_log_append_call(&r->deferred, (uintptr_t)node, (uintptr_t)settle);
+    call->pointer = node;
+    wn_log_append(&r->deferred, (uintptr_t)call | WN_ENTRY_CALL);
     wn_record_backlog(r);
     return 0;
 }

@@ -15,10 +15,10 @@
  * other.
  */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "death.h"
 #include "handoff.h"
+#include "memory.h"
 #include "step.h"
 
 static void *
@@ -82,7 +82,7 @@ displace(wane_slot *slot, uintptr_t bits)
 {
     void *old;
 
-    (void)wn_unit_defer_reserve(wn_standing(), 1);
+    (void)wn_unit_defer_reserve(wn_standing());
     /* seq_cst: acq_rel for E5; total for the two looks of a closing ring (stored). */
     old = object_of(__atomic_exchange_n(&slot->bits, bits, __ATOMIC_SEQ_CST));
     WN_STEP("slot:displaced");
@@ -177,7 +177,7 @@ exchange_if(wane_slot *slot, const void *expected, const void *desired)
 {
     uintptr_t want = (uintptr_t)expected;
 
-    (void)wn_unit_defer_reserve(wn_standing(), 1);
+    (void)wn_unit_defer_reserve(wn_standing());
     if (!__atomic_compare_exchange_n(&slot->bits, &want, (uintptr_t)desired, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_ACQUIRE))
         return false;
@@ -283,14 +283,17 @@ wane_clear_private(wane_slot *slot)
 int
 wane_free_deferred(void *pointer, void (*fn)(void *))
 {
-    bool              opened = wn_scope_open();
-    struct wn_record *r = wn_standing();
-    bool              room = wn_unit_defer_reserve(r, 3);
+    struct wn_deferred_call *call = wn_deferred_call_new(fn ? fn : free, pointer);
+    bool                     opened = wn_scope_open();
+    struct wn_record        *r = wn_standing();
+    bool                     room = call && wn_unit_defer_reserve(r);
 
     if (room) {
-        wn_log_append_call(&r->deferred, (uintptr_t)pointer, (uintptr_t)(fn ? fn : free));
+        wn_log_append(&r->deferred, (uintptr_t)call | WN_ENTRY_CALL);
         wn_record_backlog(r);
     }
     wn_scope_close(opened);
+    if (!room)
+        wn_free(call);
     return room ? 0 : -ENOMEM;
 }

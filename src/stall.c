@@ -8,6 +8,7 @@
 
 #include "driver.h"
 #include "gate.h"
+#include "memory.h"
 
 typedef void stall_fn(const struct wane_stall *, void *);
 
@@ -41,7 +42,7 @@ wn_stall_init(void)
 int
 wane_on_stall(unsigned milliseconds, stall_fn *fn, void *arg)
 {
-    struct setting *fresh = fn ? malloc(sizeof *fresh) : NULL;
+    struct setting *fresh = fn ? wn_malloc(sizeof *fresh) : NULL;
     void           *old;
 
     if (fn && !fresh)

@@ -47,6 +47,12 @@ enum wn_mutant {
     WN_MUT_young_forgets,           /* a young collection drops candidates that it takes for live */
     WN_MUT_free_ignores_collecting, /* deaths during suspect free at once */
     WN_MUT_death_looks_once,        /* a plain death does not look at word1 again */
+    WN_MUT_squeeze_forgets,         /* merged entries stand for one unit */
+    WN_MUT_squeeze_keeps_ticket,    /* merged entries keep the oldest ticket */
+    WN_MUT_settled_by_ticket,       /* barriers do not know what tickets merged entries have had */
+    WN_MUT_birth_unpaid,            /* wane_new pays nothing ahead */
+    WN_MUT_mark_before_entry,       /* a release marks although there is no room for the entry */
+    WN_MUT_claim_before_room,       /* the collector claims before there is room in its table */
     WN_MUT_give_although_known,     /* an object with a mark or a flag of the collector's goes in transit */
     WN_MUT_review_takes_transit,    /* step 0 of the review does not look for objects in transit */
     WN_MUT_unshare_at_once,         /* records are summed up without a grace period */

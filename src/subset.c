@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "subset.h"
 
-#include <stdlib.h>
+#include "scratch.h"
 
 bool
 wn_edges_begin(struct wn_edges *e, uint32_t members)
 {
-    *e = (struct wn_edges){.first = malloc(((size_t)members + 1) * sizeof *e->first)};
+    *e = (struct wn_edges){.first = wn_scratch_get(((size_t)members + 1) * sizeof *e->first)};
     if (!e->first)
         return false;
     e->first[0] = 0;
@@ -18,8 +18,10 @@ wn_edges_add(struct wn_edges *e, uint32_t to)
 {
     if (e->count == e->capacity) {
         size_t    capacity = (size_t)e->capacity * 2 + 1024;
-        uint32_t *grown = capacity < UINT32_MAX ? realloc(e->to, capacity * sizeof *grown) : NULL;
+        uint32_t *grown = NULL;
 
+        if (capacity < UINT32_MAX)
+            grown = wn_scratch_grow(e->to, e->count * sizeof *grown, capacity * sizeof *grown);
         if (!grown)
             return false;
         e->to = grown;
@@ -38,8 +40,8 @@ wn_edges_next(struct wn_edges *e)
 void
 wn_edges_free(struct wn_edges *e)
 {
-    free(e->first);
-    free(e->to);
+    wn_scratch_put(e->first);
+    wn_scratch_put(e->to);
     *e = (struct wn_edges){0};
 }
 
@@ -62,7 +64,7 @@ check(struct wn_member *member, uint32_t i, uint32_t *stack, uint32_t *n)
 bool
 wn_subset(struct wn_member *member, uint32_t n, const struct wn_edges *first, const struct wn_edges *second)
 {
-    uint32_t *stack = malloc(((size_t)n + 1) * sizeof *stack);
+    uint32_t *stack = wn_scratch_get(((size_t)n + 1) * sizeof *stack);
     uint32_t  depth = 0;
 
     if (!stack)
@@ -88,7 +90,7 @@ wn_subset(struct wn_member *member, uint32_t n, const struct wn_edges *first, co
             check(member, second->to[k], stack, &depth);
         }
     }
-    free(stack);
+    wn_scratch_put(stack);
     return true;
 }
 

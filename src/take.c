@@ -9,8 +9,6 @@
  * Only the collector changes ages, so an entry is on the list of its object's age, or of an age that the object has left since
  * by another entry (an object may have two). Lists are the driver's alone.
  */
-#include <stdlib.h>
-
 #include "collect.h"
 
 /* One RMW: the mark goes, CLAIMED comes (not on the dead: they are freed if this was the last holder). */
@@ -36,7 +34,7 @@ set_aside(struct wn_collection *c, unsigned age, uintptr_t entry)
     struct wn_chunk *to = c->waiting[age];
 
     if (!to || to->count == WN_CHUNK_ENTRIES) {
-        to = c->spare ? c->spare : malloc(sizeof *to);
+        to = c->spare ? c->spare : wn_chunk_make();
         if (!to)
             return false;
         c->spare = NULL;
@@ -91,7 +89,7 @@ static void
 let_go(struct wn_collection *c, struct wn_chunk *chunk)
 {
     if (c->spare)
-        free(chunk);
+        wn_chunk_release(chunk);
     else
         c->spare = chunk;
 }
@@ -101,7 +99,7 @@ take_batch(struct wn_collection *c)
 {
     while (c->batch && (!c->most || c->trial.count < c->most)) {
         struct wn_chunk *chunk = (struct wn_chunk *)c->batch;
-        bool             room = wn_trial_prepare(&c->trial, WN_CHUNK_ENTRIES);
+        bool             room = c->generation < 0 || wn_trial_prepare(&c->trial, WN_CHUNK_ENTRIES);
         uint32_t         before = chunk->next;
 
         wane_enter();

@@ -2,6 +2,7 @@
 #include "tend.h"
 
 #include "gate.h"
+#include "memory.h"
 #include "step.h"
 
 #define DRAIN_BUDGET 512
@@ -21,7 +22,7 @@ drain_one(struct wn_record *r, struct wane_header *h)
                 wn_queue_push(r, owner, h); /* another owner's by now, or in the middle of a merge: pass it on */
                 return;
             }
-            wn_counter_add(&r->counters.lost_units, 1);
+            wn_unit_lost(r, h);
             return;
         }
         wn_flags_change(h, WN_QUEUED, 0);
@@ -46,34 +47,20 @@ drain(struct wn_record *r)
     }
 }
 
+/* The entry of a deferred call. */
 static void
-call(void (*fn)(void *), void *pointer)
+call(struct wn_chunk *c)
 {
-    bool drives;
+    struct wn_deferred_call *d = (struct wn_deferred_call *)(c->entry[c->next++] & WN_ENTRY_ADDRESS);
+    bool                     drives;
 
+    compiler_barrier(); /* the index first: stopped here, nothing is called twice */
     wane_enter(); /* one level deeper: a checkpoint in the callback ends no borrow of ours */
     drives = wn_callback_begin();
-    fn(pointer);
+    d->fn(d->pointer);
     wn_callback_end(drives);
     wane_leave();
-}
-
-/* One entry. The index moves on first: whoever is stopped here leaves a unit counted, and gives none twice. */
-static void
-apply_entry(struct wn_record *r, struct wn_chunk *c)
-{
-    const uintptr_t *at = &c->entry[c->next];
-    uintptr_t        e = at[0];
-
-    c->next += e == WN_ENTRY_CALL ? 3 : 1;
-    compiler_barrier();
-    if (e == WN_ENTRY_CALL) {
-        call((void (*)(void *))at[2], (void *)at[1]);
-        return;
-    }
-    if (e)
-        wn_unit_give((struct wane_header *)e);
-    wn_counter_add(&r->counters.applied, 1);
+    wn_free(d);
 }
 
 static void
@@ -82,12 +69,10 @@ apply(struct wn_record *r)
     struct wn_chunk *c;
 
     for (int n = 0; n < APPLY_BUDGET && (c = wn_log_ripe(&r->deferred)); n++) {
-        if (c->next == c->count) {
-            wn_counter_add(&r->held_bytes, -c->bytes);
+        if (c->next == c->count)
             wn_log_pop(r, &r->deferred);
-        }
-        else
-            apply_entry(r, c);
+        else if (!wn_unit_apply(r, c))
+            call(c);
     }
 }
 
@@ -96,11 +81,9 @@ static void
 measure(struct wn_record *r, struct wn_chunk *c)
 {
     for (uint32_t i = c->next; i < c->count; i++) {
-        struct wane_header *h = (struct wane_header *)c->entry[i];
+        struct wane_header *h = (struct wane_header *)(c->entry[i] & WN_ENTRY_ADDRESS);
 
-        if (c->entry[i] == WN_ENTRY_CALL)
-            i += 2;
-        else if (h)
+        if (h && (c->entry[i] & WN_ENTRY_KIND) == WN_ENTRY_UNIT)
             c->bytes += wn_type_payload_size(wn_type_of(h), h);
     }
     wn_counter_add(&r->held_bytes, c->bytes);
@@ -144,8 +127,8 @@ say_how_far(struct wn_record *r)
 
     if (wn_is_burying(r) || r->draining || load_relaxed(&r->queue))
         return;
-    if (c && c->ticket)
-        store_release(&r->settled, c->ticket - 1);
+    if (c && c->since)
+        store_release(&r->settled, (c->ticket && WN_MUTANT(settled_by_ticket) ? c->ticket : c->since) - 1);
     else if (!c || c->next == c->count)
         store_release(&r->settled, load_acquire(&wane_epoch) & ~WANE_NEST);
 }

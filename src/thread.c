@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include "memory.h"
+
 enum { IDLE, STARTING, RUNNING, STOPPING };
 
 bool
@@ -18,7 +20,7 @@ wn_thread_start(struct wn_thread *t, void *(*main)(void *))
         return load_relaxed(&t->state) == RUNNING;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    error = pthread_create(&t->id, NULL, main, NULL);
+    error = wn_memory_may_be_had(0) ? pthread_create(&t->id, NULL, main, NULL) : EAGAIN;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     store_release(&t->state, error ? (uint32_t)IDLE : (uint32_t)RUNNING);
     return !error;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "trial.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "scratch.h"
+#include "step.h"
 
 static uint32_t
 slot_of(const struct wn_trial *t, uintptr_t object)
@@ -13,8 +15,8 @@ slot_of(const struct wn_trial *t, uintptr_t object)
 void
 wn_trial_clear(struct wn_trial *t)
 {
-    free(t->node);
-    free(t->index);
+    wn_scratch_put(t->node);
+    wn_scratch_put(t->index);
     *t = (struct wn_trial){.claim = t->claim, .trace = t->trace, .live = WN_TRIAL_NONE, .limit = t->limit};
 }
 
@@ -31,11 +33,11 @@ index_insert(struct wn_trial *t, uint32_t i)
 static bool
 grow_index(struct wn_trial *t, uint32_t size)
 {
-    uint32_t *index = calloc(size, sizeof *index);
+    uint32_t *index = wn_scratch_zeroed(size * sizeof *index);
 
     if (!index)
         return false;
-    free(t->index);
+    wn_scratch_put(t->index);
     t->index = index;
     t->mask = size - 1;
     for (uint32_t i = 0; i < t->count; i++)
@@ -53,7 +55,7 @@ wn_trial_prepare(struct wn_trial *t, uint32_t n)
         return false;
     if (want > t->capacity) {
         uint64_t              capacity = want + want / 2 + 1024;
-        struct wn_trial_node *node = realloc(t->node, capacity * sizeof *node);
+        struct wn_trial_node *node = wn_scratch_grow(t->node, t->count * sizeof *node, capacity * sizeof *node);
 
         if (!node)
             return false;
@@ -113,12 +115,16 @@ wn_trial_edge(struct wn_trial *t, uintptr_t object)
         if (t->limit && t->count >= t->limit)
             return;
         /* Room first: what is claimed must be in the table. */
-        if (!wn_trial_prepare(t, 1)) {
+        if (!WN_MUTANT(claim_before_room) && !wn_trial_prepare(t, 1)) {
             t->failed = true;
             return;
         }
         if (!t->claim(t, object, &count))
             return;
+        if (WN_MUTANT(claim_before_room) && !wn_trial_prepare(t, 1)) {
+            t->failed = true;
+            return;
+        }
         i = t->count;
         (void)wn_trial_add(t, object, count, 0);
     }

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
+#include "memory.h"
 
 struct wane_atomic_ptr wn_types[WN_MAX_TYPES + 1];
 
@@ -32,7 +32,7 @@ copy(struct wane_type *d)
 {
     size_t          slots = d->slot_count * sizeof *d->slots;
     size_t          name = strlen(d->name) + 1;
-    struct wn_type *t = calloc(1, sizeof *t + slots + name);
+    struct wn_type *t = wn_calloc(1, sizeof *t + slots + name);
 
     if (!t)
         return NULL;

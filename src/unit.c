@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include <stdio.h>
+
 #include "step.h"
 
 struct wane_atomic32   wn_collecting;
@@ -14,11 +16,10 @@ struct wane_atomic64   wn_handed_count;
 bool
 wn_candidates_reserve(struct wn_record *r)
 {
-    struct wn_chunk *c = r->candidates.open;
-
-    if (c && c->count == WN_CHUNK_ENTRIES)
-        wn_candidates_seal(r);
-    if (wn_log_reserve(r, &r->candidates, 1))
+    if (__builtin_expect(wn_log_has_room(&r->candidates), 1))
+        return true;
+    wn_candidates_seal(r);
+    if (wn_log_reserve(r, &r->candidates) || wn_log_reserve_pooled(&r->candidates, UINT32_MAX))
         return true;
     wn_counter_add(&r->counters.lost_candidates, 1);
     return false;
@@ -27,6 +28,8 @@ wn_candidates_reserve(struct wn_record *r)
 void
 wn_candidates_append(struct wn_record *r, uintptr_t entry)
 {
+    if (WN_MUTANT(mark_before_entry) && !wn_log_has_room(&r->candidates))
+        return;
     wn_log_append(&r->candidates, entry);
     store_relaxed(&r->candidate_count, r->candidates.open->count);
     wn_record_backlog(r);
@@ -145,7 +148,7 @@ wn_unit_give(struct wane_header *h)
     if (t->traced) {
         if (wn_owner(w0) == r->id && wn_local(w0) == 1 && (w0 & WANE_QUIET))
             retract_newest(h, r);
-        room.candidate = wn_candidates_reserve(r);
+        room.candidate = wn_candidates_reserve(r) || WN_MUTANT(mark_before_entry);
     }
     if (wn_owner(w0) != r->id)
         room.node = wn_node_reserve(r);
@@ -190,12 +193,60 @@ wn_unit_stored(struct wane_header *h)
 /* ---- Deferring ------------------------------------------------------------------------------------------------ */
 
 bool
-wn_unit_defer_reserve(struct wn_record *r, uint32_t n)
+wn_unit_apply(struct wn_record *r, struct wn_chunk *c)
+{
+    uintptr_t e = c->entry[c->next];
+
+    if (__builtin_expect(!(e & ~WN_ENTRY_ADDRESS), 1))
+        c->next++;
+    else if ((e & WN_ENTRY_KIND) == WN_ENTRY_CALL)
+        return false;
+    else
+        c->entry[c->next] -= WN_ENTRY_MORE;
+    compiler_barrier();
+    if (e)
+        wn_unit_give((struct wane_header *)(e & WN_ENTRY_ADDRESS));
+    wn_counter_add(&r->counters.applied, 1);
+    return true;
+}
+
+/* Units only, no callbacks: this is somewhere inside a store. */
+static void
+apply_ripe(struct wn_record *r)
+{
+    struct wn_chunk *c = r->deferred.first;
+
+    if (c && c->ticket)
+        (void)wn_grace_poll(c->ticket);
+    while ((c = wn_log_ripe(&r->deferred)))
+        if (c->next == c->count)
+            wn_log_pop(r, &r->deferred);
+        else if (!wn_unit_apply(r, c))
+            break;
+}
+
+/* There is no memory for a chunk: give back what may go, merge equal entries, take what wane_new has paid for. */
+static bool
+make_room(struct wn_record *r)
+{
+    fetch_or_relaxed(&r->pub.attention, WN_ATTEND);
+    if (!wn_seals_are_held(r)) { /* the collector looks through this log later */
+        apply_ripe(r);
+        if (wn_log_reserve(r, &r->deferred) || (wn_log_squeeze(r, &r->deferred) && wn_log_has_room(&r->deferred)))
+            return true;
+    }
+    return wn_log_reserve(r, &r->deferred) || wn_log_reserve_pooled(&r->deferred, WN_POOLED_DEFERRED);
+}
+
+bool
+wn_unit_defer_reserve(struct wn_record *r)
 {
     struct wn_chunk *before = r->deferred.open;
     bool             was_open = before && !before->ticket;
 
-    if (!wn_log_reserve(r, &r->deferred, n))
+    if (__builtin_expect(wn_log_has_room(&r->deferred), 1))
+        return true;
+    if (!wn_log_reserve(r, &r->deferred) && !make_room(r))
         return false;
     /* It is full. Every displacement that has an entry in the earlier chunks has happened. */
     if (was_open && before != r->deferred.open && !wn_seals_are_held(r)) {
@@ -206,15 +257,27 @@ wn_unit_defer_reserve(struct wn_record *r, uint32_t n)
 }
 
 void
+wn_unit_lost(struct wn_record *r, struct wane_header *h)
+{
+    static struct wane_atomic32 told;
+
+    wn_counter_add(&r->counters.lost_units, 1);
+    if (!exchange_acq_rel(&told, 1u))
+        fprintf(stderr, "wane: out of memory: an object of type '%s' stays counted for ever (lost_units counts all such)\n",
+                wn_type_of(h)->name);
+}
+
+void
 wn_unit_defer(struct wane_header *h)
 {
     struct wn_record *r = wn_standing();
 
-    if (!wn_unit_defer_reserve(r, 1)) {
-        wn_counter_add(&r->counters.lost_units, 1); /* stays counted: a leak, never a free */
+    if (wn_unit_defer_reserve(r))
+        wn_log_append(&r->deferred, (uintptr_t)h | WN_ENTRY_UNIT);
+    else if (!wn_log_add_unit(&r->deferred, (uintptr_t)h)) {
+        wn_unit_lost(r, h); /* a leak, never a free */
         return;
     }
-    wn_log_append(&r->deferred, (uintptr_t)h | WN_ENTRY_UNIT);
     wn_counter_add(&r->counters.displaced, 1);
     wn_record_backlog(r);
 }

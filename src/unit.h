@@ -25,8 +25,15 @@ void wn_unit_give(struct wane_header *h);
 /* A unit that was displaced from a shared slot: give it back after a grace period. */
 void wn_unit_defer(struct wane_header *h);
 
-/* Room for the next n entries, so that nothing can fail after a displacement. Chunks that are full get their ticket. */
-bool wn_unit_defer_reserve(struct wn_record *r, uint32_t n);
+/* Room for the next entry, so that nothing can fail after a displacement. Chunks that are full get their ticket. */
+bool wn_unit_defer_reserve(struct wn_record *r);
+
+/* Give back a unit of the next entry of a ripe chunk. The log moves on first: whoever is stopped here leaves a unit counted,
+ * and gives none twice. False: it is a call. */
+bool wn_unit_apply(struct wn_record *r, struct wn_chunk *c);
+
+/* There was no memory for what giving a unit of h back takes: it stays counted, and is reported. */
+void wn_unit_lost(struct wn_record *r, struct wane_header *h);
 
 /* h was stored by a consuming store: candidate event. */
 void wn_unit_stored(struct wane_header *h);

@@ -10,10 +10,10 @@
 #include <urcu/flavor.h>
 #include <urcu/rculfhash.h>
 
-#include <stdlib.h>
 #include <time.h>
 
 #include "grace.h"
+#include "memory.h"
 #include "table.h"
 
 #define FIRST_BUCKETS 1024
@@ -110,6 +110,16 @@ match(struct cds_lfht_node *node, const void *key)
     return ((struct wn_table_node *)(void *)node)->key == key;
 }
 
+/* liburcu asserts that it gets memory: see whether so much, and more, is there. */
+static bool
+may_allocate(uint64_t more_buckets)
+{
+    void *p = wn_malloc(2 * more_buckets * sizeof(struct cds_lfht_node) + 65536);
+
+    wn_free(p);
+    return p;
+}
+
 static struct cds_lfht *
 table_make(void)
 {
@@ -118,6 +128,8 @@ table_make(void)
 
     if (t)
         return t;
+    if (!may_allocate(FIRST_BUCKETS))
+        return NULL;
     t = cds_lfht_new_flavor(FIRST_BUCKETS, FIRST_BUCKETS, 0, 0, &flavor, NULL);
     if (!t)
         return NULL;
@@ -178,6 +190,8 @@ wn_table_tend(void)
         return;
     while (size < n)
         size *= 2;
+    if (!may_allocate(size - load_relaxed(&buckets)))
+        return; /* slower, and correct; the next tick tries again */
     cds_lfht_resize(t, size);
     store_relaxed(&buckets, size);
 }

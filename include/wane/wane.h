@@ -429,7 +429,8 @@ struct wane_collected {
  *              generations examine a bounded number of objects, WANE_ALL all that the candidates reach
  * @result      what was found (summed over the rounds it took), or NULL
  * Returns      0; -EDEADLK inside a section, or in a thread that is ending (nothing was done); -EINVAL;
- *              -EAGAIN: a section that does not end kept it from finishing; what was not freed is kept
+ *              -EAGAIN: a section that does not end kept it from finishing; what was not freed is kept.
+ *              -ENOMEM: memory ran out; what was not freed is kept for the next one
  * Threads      any, outside sections; concurrent calls take turns. Other threads are never stopped
  * Progress     blocking: on the sections that are open now, at most about a second
  */
