@@ -23,7 +23,7 @@
 #include "unit.h"
 
 /* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. */
-#define WN_BURY_BUDGET 128
+#define WN_BURY_BUDGET 64
 #define WN_COST_OBJECT 8
 #define WN_COST_EMPTY  1
 

@@ -76,6 +76,8 @@ new_object(struct wane_type *type, size_t size, bool sized)
 
     if (!t)
         return NULL;
+    if (!sized)
+        size = t->size; /* whatever the declaration says by now */
     if (!size_is_valid(t, size, sized)) {
         errno = t->sized == sized && size > SIZE_MAX / 4 ? ENOMEM : EINVAL;
         return NULL;

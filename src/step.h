@@ -44,6 +44,7 @@ enum wn_mutant {
     WN_MUT_cancel_by_store,         /* a callback is cancelled by a store, not by a CAS */
     WN_MUT_claim_ignored,           /* enter goes on although claimed */
     WN_MUT_dispose_twice,
+    WN_MUT_upgrade_counts_immortal, /* upgrades of an immortal object count, its releases do not */
     WN_MUT_young_forgets,           /* a young collection drops candidates that it takes for live */
     WN_MUT_free_ignores_collecting, /* deaths during suspect free at once */
     WN_MUT_death_looks_once,        /* a plain death does not look at word1 again */

@@ -118,6 +118,8 @@ upgrade(struct wane_header *h)
         }
         if ((w & WN_SHARED) && wn_share_add(wn_standing(), h, 1))
             return true; /* as its release will; nobody reviews it */
+        if (wn_count(w) >= WN_IMMORTAL && !WN_MUTANT(upgrade_counts_immortal))
+            return true; /* its releases change nothing either */
         WN_STEP("weak:before-cas");
         if (cas_acq_rel(&h->word1, &w, (w & ~WN_REVIEW) + WN_COUNT_ONE + WN_VERSION_ONE))
             return true;

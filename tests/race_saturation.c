@@ -203,6 +203,22 @@ an_immortal_object_in_a_ring(void **state)
     assert_int_equal(w.ended, 0);
 }
 
+/* Upgrades of an immortal object change its count as little as its releases do: no number of them wraps it. */
+static void
+upgrades_of_the_immortal_do_not_count(void **state)
+{
+    void *weak = wane_weak(w.x);
+
+    (void)state;
+    wane_immortal(w.x);
+    for (int i = 0; i < RETAINS; i++) {
+        assert_ptr_equal(wane_weak_get(weak), w.x);
+        wane_release(w.x);
+    }
+    assert_int_equal(wn_count(word1()), WN_IMMORTAL_CENTRE);
+    wane_release(weak);
+}
+
 #define RACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -215,6 +231,7 @@ main(void)
         RACE(a_merge_beyond_the_limit_is_immortal),
         RACE(versions_and_flags_survive_the_borrow),
         RACE(an_immortal_object_in_a_ring),
+        RACE(upgrades_of_the_immortal_do_not_count),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
