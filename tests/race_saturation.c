@@ -64,7 +64,7 @@ teardown(void **state)
     off_steps();
     wane_enter();
     store_relaxed(&header()->word0, (uint64_t)wn_type_id(word0()) << WN_TYPE_SHIFT | wane_self.me | (word0() & WANE_QUIET) | 1);
-    set_count(0, word1() & WN_MARKS);
+    set_count(0, word1() & (WN_MARKS | WN_WEAK));
     wane_leave();
     wane_release(w.x);
     actor_stop(&w.m1);
