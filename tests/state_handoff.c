@@ -182,9 +182,12 @@ unshare_death(void)
 static void
 immortal(void)
 {
+    static struct node *for_ever; /* leak checkers follow it */
+
     act(&world.m1, make_x, NULL);
     look();
-    wane_immortal(world.x);
+    for_ever = world.x;
+    wane_immortal(for_ever);
     expect(M1, false, 1, 0, WN_IMMORTAL_CENTRE, 1);
     look();
     act(&world.m2, release_x, NULL);
