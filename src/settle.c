@@ -310,14 +310,14 @@ void
 wn_settle(struct wn_collection *c)
 {
     uint32_t *order = wn_scratch_get(((size_t)c->members + 1) * 2 * sizeof *order);
-    uint32_t *end = order + c->members + 1;
-    uint32_t  groups, start = 0;
+    uint32_t *end, groups, start = 0;
 
     if (!order) {
         c->no_memory = true;
         return;
     }
     c->order = order;
+    end = order + c->members + 1;
     groups = wn_components(c->member, c->members, &c->second, order, end);
     for (uint32_t g = 0; g < groups; g++) {
         settle(&(struct component){c, order + start, end[g] - start});
