@@ -11,7 +11,8 @@
 #define FRUITLESS   16                  /* freed less than one in FRUITLESS examined: back off */
 #define MAX_BACKOFF 6
 #define PURGE_LEAST 4096
-#define BATCH       16384 /* candidates of a young collection: its table stays in the cache */
+#define BATCH_LEAST 16384 /* candidates of a young collection: its table stays in the cache */
+#define BATCH_MOST  (UINT32_C(1) << 20)
 
 static struct wane_atomic64 threshold[WN_AGES] = {{4096}, {16384}, {0}}; /* a: candidates that do not wait */
 
@@ -22,6 +23,7 @@ static struct pacing {
     unsigned backoff;
 } pacing[WN_AGES];
 static uint64_t waiting_since; /* 0: no young candidates */
+static uint32_t batch = BATCH_LEAST;
 
 /* ---- What waits --------------------------------------------------------------------------------------------------- */
 
@@ -140,6 +142,28 @@ settle_up(struct pacing *p, const struct wane_collected *r, uint64_t cpu)
     p->live = objects_alive();
 }
 
+/* The candidates that waited for this generation: all of them are taken, and a batch of young ones. */
+static uint32_t
+old_for(int generation)
+{
+    uint64_t n = 0;
+
+    for (int age = 1; age <= generation; age++)
+        n += load_relaxed(&wn_waiting_count[age]);
+    return n > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)n;
+}
+
+/* Small batches are cheap, but each waits for sections and for merges. Where a run does little but wait, the next one does
+ * more. */
+static void
+adapt_batch(const struct wane_collected *r, uint64_t cpu)
+{
+    if (r->candidates >= batch && r->nanoseconds > 3 * cpu && batch < BATCH_MOST)
+        batch *= 2;
+    else if (r->nanoseconds < 2 * cpu && batch > BATCH_LEAST)
+        batch /= 2;
+}
+
 void
 wn_pace_run(int generation)
 {
@@ -147,8 +171,10 @@ wn_pace_run(int generation)
     uint64_t              cpu = cpu_now();
 
     (void)wn_driver_handover(wn_now() + HAND_NS);
-    wn_collection_run(generation, generation == WANE_ALL ? 0 : BATCH, &r);
+    wn_collection_run(generation, batch + old_for(generation), &r);
     settle_up(&pacing[generation], &r, cpu_now() - cpu);
+    if (generation == 0)
+        adapt_batch(&r, cpu_now() - cpu);
     waiting_since = 0;
 }
 

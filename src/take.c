@@ -70,12 +70,15 @@ append(struct wn_link **end, struct wn_link *list)
     *end = list;
 }
 
-/* What was handed over since, and what waits for a generation up to `oldest`, behind what an earlier call has left. */
+/* What waits for a generation up to `oldest`, then what an earlier call has left, then what was handed over since: a
+ * collection of a part of it takes the old ones. */
 static void
 gather(struct wn_collection *c, int oldest)
 {
-    append(&c->batch, wn_stack_take(&wn_handed));
-    for (int age = 0; age <= oldest; age++) {
+    struct wn_link *left = c->batch;
+
+    c->batch = NULL;
+    for (int age = oldest; age >= 0; age--) {
         uint64_t n = load_relaxed(&wn_waiting_count[age]);
 
         append(&c->batch, (struct wn_link *)c->waiting[age]);
@@ -83,6 +86,8 @@ gather(struct wn_collection *c, int oldest)
         fetch_add_relaxed(&wn_waiting_count[age], -n);
         fetch_add_relaxed(&wn_handed_count, n);
     }
+    append(&c->batch, left);
+    append(&c->batch, wn_stack_take(&wn_handed));
 }
 
 static void

@@ -135,6 +135,8 @@ work_on(struct stress_worker *me, struct message *m)
     case 3: {
         struct message *other = wane_get(&board);
 
+        if (other)
+            wane_clear(&other->mate); /* or there would be one long chain of all that ever was */
         wane_put(&m->mate, other);
         break;
     }

@@ -53,8 +53,12 @@ __tsan_default_options(void)
 }
 #endif
 
-/* A size that slow builds divide by ten. */
-#ifdef RIG_SLOW
+#if defined(WN_CHECKS) && WN_CHECKS + 0 >= 3
+#define RIG_RIGGED 1
+#endif
+
+/* A size that slow builds divide by ten. Rigged builds are slow, but no sanitizer's. */
+#if defined(RIG_SLOW) || defined(RIG_RIGGED)
 #define SCALED(n)    ((n) / 10)
 #define WATCHDOG_MS  120000
 #define SMALL_STACK  (1024 * 1024)
