@@ -116,7 +116,7 @@ use_everything(void *unused)
 }
 
 static void
-thr_09_owner_goes_on_beside_a_stopped_claimer(void **state)
+drv_10_owner_goes_on_beside_a_stopped_claimer(void **state)
 {
     (void)state;
     stop_the_driver();
@@ -141,7 +141,7 @@ thr_09_owner_goes_on_beside_a_stopped_claimer(void **state)
 
 /* The owner ends while its record is claimed; who comes next does not get that record, until the claim is over. */
 static void
-thr_10_owner_ends_beside_a_stopped_claimer(void **state)
+drv_11_owner_ends_beside_a_stopped_claimer(void **state)
 {
     (void)state;
     stop_the_driver();
@@ -164,8 +164,8 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(thr_09_owner_goes_on_beside_a_stopped_claimer),
-        T(thr_10_owner_ends_beside_a_stopped_claimer),
+        T(drv_10_owner_goes_on_beside_a_stopped_claimer),
+        T(drv_11_owner_ends_beside_a_stopped_claimer),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
