@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "final.h"
 #include "loop.h"
 #include "pace.h"
 #include "stall.h"
@@ -12,7 +13,7 @@
 #define ROUNDS_NS     UINT64_C(20000000) /* of rounds in one tick, while there is more to do without waiting */
 #define STALL_NS      UINT64_C(100000000) /* no collection while a section is older than this */
 
-static struct wn_thread thread;
+static struct wn_thread thread = {.name = "wane-driver"};
 static struct wn_event  event;
 
 /* A ticket and when it was taken; under the driver lock. */
@@ -46,7 +47,6 @@ wn_background_tick(uint64_t end)
     bool     waits;
 
     wn_driver_tick();
-    wn_stall_look(now);
     do
         waits = wn_driver_round(WN_ATTEND, false);
     while (wn_driver_has_more() && wn_now() < end);
@@ -65,11 +65,16 @@ run(void *unused)
     (void)unused;
     while (!wn_thread_should_stop(&thread)) {
         uint32_t     value = wn_event_value(&event);
-        enum wn_left left;
+        enum wn_left left = WN_LEFT_MORE;
 
-        wn_driver_begin();
-        left = wn_background_tick(wn_now() + ROUNDS_NS);
-        wn_driver_end();
+        /* Who drives may wait for a section for ever: this thread goes on to see that, and to say so. */
+        if (wn_driver_try_begin(WN_TICK_NS)) {
+            left = wn_background_tick(wn_now() + ROUNDS_NS);
+            wn_driver_end();
+        }
+        wn_stall_look();
+        if (wn_final_attend() && left == WN_LEFT_NOTHING)
+            left = WN_LEFT_WAITS;
         if (left != WN_LEFT_NOTHING)
             /* Not the event: under load it is signalled all the time. */
             nanosleep(&(struct timespec){0, left == WN_LEFT_MORE ? 0 : WN_TICK_NS}, NULL);
@@ -88,8 +93,7 @@ wake(void)
         wn_loop_report();
         return;
     }
-    if (wn_thread_start(&thread, run))
-        store_relaxed(&wn_background_runs, 1u);
+    store_relaxed(&wn_background_runs, (uint32_t)wn_thread_start(&thread, run));
     wn_event_signal(&event);
 }
 

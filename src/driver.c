@@ -10,6 +10,8 @@
 #define SLICE_NS 50000 /* a claim is held no longer */
 #define NAP_NS   50000
 
+#define LONG_NAP_NS 1000000
+
 static pthread_mutex_t      driver_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wane_atomic64 driver; /* a: the driving thread, to know oneself */
 static struct wane_atomic64 claims;
@@ -44,9 +46,15 @@ wn_driver_begin(void)
 }
 
 bool
-wn_driver_try_begin(void)
+wn_driver_try_begin(uint64_t nanoseconds)
 {
-    if (pthread_mutex_trylock(&driver_lock))
+    struct timespec end;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_nsec += (long)nanoseconds;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    if (nanoseconds ? pthread_mutex_timedlock(&driver_lock, &end) : pthread_mutex_trylock(&driver_lock))
         return false;
     store_relaxed(&driver, myself());
     wn_gate_enter();
@@ -183,8 +191,8 @@ try_claim(struct wn_record *r)
     fetch_or_seq_cst(&r->pub.claim, WN_CLAIM_HELD);
     if (!wn_membarrier())
         wn_full_fence(&fence_word);
-    /* acquire E4: what the thread did in its last section. Without membarrier only a thread that entered by a fence is seen. */
-    if ((wn_grace_claim_bits() == 0 || load_acquire(&r->fenced)) && !(load_acquire(&r->pub.ctr) & WANE_NEST))
+    /* acquire E4: what the thread did in its last section. */
+    if (wn_grace_shows(r) && !(load_acquire(&r->pub.ctr) & WANE_NEST))
         return true;
     fetch_and_release(&r->pub.claim, ~WN_CLAIM_HELD);
     return false;
@@ -239,9 +247,11 @@ is_over(uint64_t deadline)
 static bool
 wait_for_ticket(uint64_t ticket, uint64_t deadline)
 {
-    for (uint64_t nap = 2000; !wn_grace_poll(ticket); nap = nap < 1000000 ? nap * 2 : nap) {
+    for (uint64_t nap = 2000; !wn_grace_poll(ticket); nap = nap <= LONG_NAP_NS ? nap * 2 : nap) {
         if (is_over(deadline))
             return false;
+        if (nap > LONG_NAP_NS / 2 && nap <= LONG_NAP_NS)
+            wn_wake_background(); /* this thread only waits; somebody should watch what for (stall.h) */
         wn_driver_sleep(nap);
     }
     return true;

@@ -13,7 +13,7 @@
 #include "tend.h"
 
 void wn_driver_begin(void);
-bool wn_driver_try_begin(void); /* false: somebody else drives */
+bool wn_driver_try_begin(uint64_t nanoseconds); /* less than a second; false: somebody else drives */
 void wn_driver_end(void);
 
 /* Let a fork through, if one waits. Outside sections. */

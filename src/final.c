@@ -16,7 +16,7 @@ static struct wn_final_batch *components;
 static struct wane_atomic64   running, finished;
 static struct wane_atomic32   generation; /* forks since the start: counts of running finalizers begin anew */
 static struct wn_event        event;
-static struct wn_thread       thread;
+static struct wn_thread       thread = {.name = "wane-finalizers"};
 
 void
 wn_final_add_batch(struct wn_final_batch *batch)
@@ -142,17 +142,23 @@ wn_final_run(void)
     return load_relaxed(&finished) - before;
 }
 
-bool
-wn_final_pending(void)
+static bool
+is_any_due(void)
 {
     bool waiting;
 
-    if (load_relaxed(&wn_final_due) || load_relaxed(&batches) || load_acquire(&running))
+    if (load_relaxed(&wn_final_due) || load_relaxed(&batches))
         return true;
     pthread_mutex_lock(&lock);
     waiting = objects || components;
     pthread_mutex_unlock(&lock);
-    return waiting || load_acquire(&running);
+    return waiting;
+}
+
+bool
+wn_final_pending(void)
+{
+    return load_acquire(&running) || is_any_due() || load_acquire(&running);
 }
 
 size_t
@@ -190,8 +196,18 @@ wake(void)
         wn_loop_report();
         return;
     }
-    wn_thread_start(&thread, run_thread);
+    if (!wn_thread_start(&thread, run_thread))
+        wn_loop_report(); /* wane_run_finalizers can do it meanwhile */
     wn_event_signal(&event);
+}
+
+bool
+wn_final_attend(void)
+{
+    if (wn_thread_runs(&thread) || !is_any_due())
+        return false;
+    wake();
+    return !wn_thread_runs(&thread);
 }
 
 void

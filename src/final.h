@@ -28,6 +28,7 @@ void wn_final_add_batch(struct wn_final_batch *batch);
 void     wn_final_init(void);
 size_t   wn_final_run(void); /* all that are due now */
 bool     wn_final_pending(void); /* due, or running on some thread */
+bool     wn_final_attend(void);  /* are some due that no thread of ours will run? Tries to start it again */
 uint64_t wn_final_count(void);
 void     wn_final_stop(void); /* ends the thread, if it is not inside a finalizer; waits */
 void     wn_final_fork_lock(void);

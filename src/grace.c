@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "record.h"
@@ -17,6 +18,10 @@ static struct wane_atomic64 barriered; /* a: the newest epoch that a membarrier 
 static struct wane_atomic64 periods;
 static struct wane_atomic32 fences; /* a: 1 = membarrier is missing */
 static struct wane_atomic32 fence_word;
+static struct wane_atomic64 settled_from; /* a: entries before the FENCE bits came show from this time on */
+
+/* No processor keeps a store to itself for that long. */
+#define SETTLE_NS UINT64_C(1000000000)
 
 static int
 membarrier(int command)
@@ -24,11 +29,18 @@ membarrier(int command)
     return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
+static uint64_t
+now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static void
 fall_back_to_fences(void)
 {
-    if (load_relaxed(&fences))
-        return;
     store_release(&fences, 1u);
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
@@ -43,6 +55,8 @@ fall_back_to_fences(void)
 void
 wn_grace_init(void)
 {
+    if (load_relaxed(&fences))
+        return;
     if (getenv("WANE_NO_MEMBARRIER") || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
         fall_back_to_fences();
 }
@@ -59,8 +73,20 @@ wn_membarrier(void)
     /* A filter was installed later: no grace until every record was seen entering with a real fence. */
     if (!exchange_acq_rel(&warned, 1u))
         fprintf(stderr, "wane: membarrier failed (errno %d); sections use full fences from now on\n", errno);
+    store_relaxed(&settled_from, UINT64_MAX);
     fall_back_to_fences();
+    store_relaxed(&settled_from, now() + SETTLE_NS);
     return false;
+}
+
+void
+wn_grace_forked(void)
+{
+    /* A thread that has vanished may have been falling back. */
+    if (load_relaxed(&fences) && load_relaxed(&settled_from) == UINT64_MAX) {
+        fall_back_to_fences();
+        store_relaxed(&settled_from, now() + SETTLE_NS);
+    }
 }
 
 void
@@ -75,6 +101,23 @@ uint32_t
 wn_grace_claim_bits(void)
 {
     return load_acquire(&fences) ? WN_CLAIM_FENCE : 0;
+}
+
+bool
+wn_grace_is_settled(void)
+{
+    return !load_acquire(&fences) || now() > load_relaxed(&settled_from);
+}
+
+/* Entries by a fence show. Without one an entry may still sit in a store buffer: that of a thread which looked at its
+ * claim word before the FENCE bit came. A second later it does not: nobody need wait for a thread that sleeps for ever. */
+bool
+wn_grace_shows(struct wn_record *r)
+{
+    if (wn_grace_is_settled())
+        return true;
+    /* UINT64_MAX: `fenced` is being reset. */
+    return load_relaxed(&settled_from) != UINT64_MAX && load_acquire(&r->fenced);
 }
 
 uint64_t
@@ -126,17 +169,17 @@ wn_grace_poll(uint64_t ticket)
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
         uint64_t          ctr;
+        bool              shows;
 
         if (!r)
             continue;
         /* acquire E4: pairs with leave. */
+        shows = wn_grace_shows(r); /* before the look */
         ctr = load_acquire(&r->pub.ctr);
         if ((ctr & WANE_NEST) && (ctr & ~WANE_NEST) < min)
             min = ctr & ~WANE_NEST;
-        /* Without membarrier an entry may still sit in a store buffer, unless the record has entered by a fence, or nobody
-         * stands on it (whoever adopts it after this look sees the FENCE bit). */
-        if (load_relaxed(&fences) && !load_acquire(&r->fenced) &&
-            __atomic_load_n(&r->holder.value, __ATOMIC_SEQ_CST))
+        /* Whoever adopts it after this look sees the FENCE bit. */
+        if (!shows && __atomic_load_n(&r->holder.value, __ATOMIC_SEQ_CST))
             min = 0;
     }
     if (load_relaxed(&done) < min)

@@ -24,6 +24,7 @@
 #define WN_CLAIM_FENCE 2u /* no membarrier: entering threads run a full fence out of line */
 
 void wn_grace_init(void);
+void wn_grace_forked(void); /* in the child of a fork */
 
 /* wait-free. Call after the displacements it is for. */
 uint64_t wn_grace_ticket(void);
@@ -42,6 +43,14 @@ void wn_mutator_fence(void);
 
 /* The claim word a new record starts with. */
 uint32_t wn_grace_claim_bits(void);
+
+/* After membarrier was lost: have all threads come to run full fences instead? */
+bool wn_grace_is_settled(void);
+
+struct wn_record;
+
+/* Does a look at r's ctr show every section of its thread? */
+bool wn_grace_shows(struct wn_record *r);
 
 uint64_t wn_grace_periods(void);
 

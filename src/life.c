@@ -17,6 +17,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "background.h"
 #include "collect.h"
@@ -84,9 +86,15 @@ after_fork_child(void)
     wn_background_forked();
     wn_final_forked();
     wn_loop_forked();
+    wn_stall_forked();
+    wn_grace_forked();
     free_records_of_vanished_threads();
-    if (r && r->home) /* lent to this thread; its home is not claimed by anybody any more */
+    if (r)
+        store_relaxed(&r->tid, (uint32_t)syscall(SYS_gettid));
+    if (r && r->home) { /* lent to this thread; its home is not claimed by anybody any more */
         store_relaxed(&r->home->holder, 1u);
+        store_relaxed(&r->home->tid, load_relaxed(&r->tid));
+    }
     if (drives)
         return;
     wn_driver_begin(); /* the child's own background may start any moment */

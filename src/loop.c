@@ -11,9 +11,10 @@
 #include "background.h"
 #include "driver.h"
 #include "final.h"
+#include "stall.h"
+#include "thread.h"
 #include "unit.h"
 
-static struct wane_atomic32 no_threads; /* a: 1 = the library starts none */
 static struct wane_atomic32 timer;      /* a: the descriptor + 1; 0: none yet */
 static struct wane_atomic32 reported;   /* a: since the last step began */
 
@@ -23,13 +24,13 @@ wn_loop_init(void)
     const char *value = getenv("WANE_NO_THREADS");
 
     if (value && *value && *value != '0')
-        store_relaxed(&no_threads, 1u);
+        wn_threads_allow(false);
 }
 
 bool
 wn_loop_allows_threads(void)
 {
-    return !load_relaxed(&no_threads);
+    return wn_threads_allowed();
 }
 
 /* ---- The descriptor ----------------------------------------------------------------------------------------------- */
@@ -53,7 +54,7 @@ set_timer(uint64_t nanoseconds)
 void
 wn_loop_report(void)
 {
-    store_relaxed(&reported, 1u);
+    exchange_seq_cst(&reported, 1u);
     set_timer(1);
 }
 
@@ -79,15 +80,21 @@ wane_event_fd(void)
 void
 wn_loop_forked(void)
 {
-    int fd = (int)load_relaxed(&timer) - 1, mine;
+    struct itimerspec t;
+    int               fd = (int)load_relaxed(&timer) - 1, mine;
 
     if (fd < 0)
         return;
     mine = timer_new();
-    if (mine < 0)
-        return; /* shared with the parent: it may wake for nothing */
-    (void)dup3(mine, fd, O_CLOEXEC);
-    close(mine);
+    if (timerfd_gettime(fd, &t) == 0) { /* else the program has closed it, and may have given the number to another file */
+        if (mine >= 0 && dup3(mine, fd, O_CLOEXEC) == fd) {
+            close(mine);
+            mine = fd;
+        } else {
+            close(fd); /* the parent's timer is not this process's to set */
+        }
+    }
+    store_release(&timer, (uint32_t)(mine + 1));
     set_timer(1);
 }
 
@@ -96,19 +103,16 @@ wn_loop_forked(void)
 static void
 begin_step(void)
 {
-    uint64_t expired;
-    int      fd = (int)load_acquire(&timer) - 1;
-
-    if (fd >= 0 && read(fd, &expired, sizeof expired) < 0)
-        expired = 0; /* it had not: nobody minds */
+    set_timer(0); /* not by reading: the number may stand for another file, if the program has closed ours */
     exchange_seq_cst(&reported, 0u);
 }
 
 static void
 end_step(enum wn_left left)
 {
-    set_timer(left == WN_LEFT_NOTHING ? 0 : left == WN_LEFT_MORE ? 1 : WN_TICK_NS);
-    if (exchange_seq_cst(&reported, 0u))
+    if (left != WN_LEFT_NOTHING) /* else it is off since the step began: another step may have set it meanwhile */
+        set_timer(left == WN_LEFT_MORE ? 1 : WN_TICK_NS);
+    if (wn_final_attend() || __atomic_load_n(&reported.value, __ATOMIC_SEQ_CST))
         set_timer(1);
 }
 
@@ -122,14 +126,19 @@ wane_step(uint64_t nanoseconds)
         return -EDEADLK;
     wane_enter(); /* attaches the thread and starts the runtime */
     wane_leave();
-    if (!wn_driver_try_begin())
+    if (!wn_driver_try_begin(0)) {
+        begin_step();
+        end_step(WN_LEFT_WAITS); /* a loop comes again in a while, and does not spin meanwhile */
+        wn_stall_look();
         return -EBUSY;
+    }
     begin_step();
     do
         left = wn_background_tick(end);
     while (left == WN_LEFT_MORE && wn_now() < end);
-    end_step(left);
     wn_driver_end();
+    end_step(left);
+    wn_stall_look();
     return left == WN_LEFT_MORE;
 }
 
@@ -138,7 +147,7 @@ wane_use_threads(bool yes)
 {
     if (wn_in_section())
         return -EDEADLK;
-    store_relaxed(&no_threads, yes ? 0u : 1u);
+    wn_threads_allow(yes);
     if (!yes) {
         wn_background_stop();
         wn_final_stop();

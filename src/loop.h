@@ -6,9 +6,9 @@
  * the next tick by a step that leaves work which waits for a grace period. So one descriptor says both.
  *
  *     reporter (any thread)                        wane_step
- *     reported = 1                                 read the descriptor; reported = 0
+ *     reported = 1                                 timer: off; reported = 0
  *     timer: now                                   work
- *                                                  timer: off, or in a tick
+ *                                                  something waits? timer: in a tick
  *                                                  reported? timer: now
  *   A report between the work and the setting of the timer is not lost: either its own setting comes later, or it is seen.
  */

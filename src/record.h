@@ -67,7 +67,7 @@ struct wn_record {
     struct wane_atomic64 settled;   /* a: units with a ticket up to this have been given back */
     struct wane_atomic32 tid;       /* a: of the holding thread */
     uint32_t             id;
-    /* the driver's: the section it saw last, since when, and whether that was reported */
+    /* of stall.c: the section that was seen last, since when, and whether that was reported */
     uint64_t             seen_epoch, seen_since;
     bool                 stall_reported;
     struct wn_record    *home; /* o: of the thread that was lent this record; NULL: it has none */

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "driver.h"
-#include "gate.h"
 #include "memory.h"
 
 typedef void stall_fn(const struct wane_stall *, void *);
@@ -21,6 +20,15 @@ struct setting {
 static struct wane_atomic_ptr current; /* a: struct setting, or NULL */
 
 static struct wane_atomic64 oldest, stalls;
+static struct wane_atomic32 looking;     /* a: 1 guards last_ticket and what the records say of sections seen */
+static uint64_t             last_ticket; /* of the last look */
+
+#define MOST 8
+
+struct found {
+    uint32_t tid;
+    uint64_t age;
+};
 
 static void
 print(const struct wane_stall *s, void *unused)
@@ -83,56 +91,85 @@ name_of(uint32_t tid, char *name, size_t size)
     name[strcspn(name, "\n")] = 0;
 }
 
-/* Outside sections, the driver's gate let go. */
 static void
-report(const struct setting *to, struct wn_record *r, uint64_t age)
+report(const struct setting *to, const struct found *f)
 {
     struct wane_stats s;
     char              name[32];
-    struct wane_stall stall = {.tid = load_relaxed(&r->tid), .thread = name, .nanoseconds = age};
-    bool              drives;
+    struct wane_stall stall = {.tid = f->tid, .thread = name, .nanoseconds = f->age};
 
     name_of(stall.tid, name, sizeof name);
     wane_stats(&s);
-    stall.units = s.displaced - s.applied;
+    stall.units = s.displaced > s.applied ? s.displaced - s.applied : 0; /* the sums are no snapshot */
     stall.bytes = s.held_bytes;
     fetch_add_relaxed(&stalls, 1u);
-    drives = wn_callback_begin();
     to->fn(&stall, to->arg);
-    wn_callback_end(drives);
+}
+
+/* The section that is open at r, if it began before the last look. */
+static uint64_t
+open_before(const struct wn_record *r)
+{
+    uint64_t ctr = load_relaxed(&r->pub.ctr); /* relaxed: nothing is concluded but a report */
+
+    return (ctr & WANE_NEST) && (ctr & ~WANE_NEST) < last_ticket ? ctr & ~WANE_NEST : 0;
 }
 
 /* How long has this record's section been seen? 0: it is not in one, or in another one than at the last look. */
 static uint64_t
 age_of(struct wn_record *r, uint64_t now)
 {
-    uint64_t ctr = load_relaxed(&r->pub.ctr);
+    uint64_t epoch = open_before(r);
 
-    if ((ctr & WANE_NEST) && (ctr & ~WANE_NEST) == r->seen_epoch)
+    if (epoch && epoch == r->seen_epoch)
         return now - r->seen_since;
-    r->seen_epoch = ctr & ~WANE_NEST;
+    r->seen_epoch = epoch;
     r->seen_since = now;
     r->stall_reported = false;
     return 0;
 }
 
-void
-wn_stall_look(uint64_t now)
+/* Returns how many are to be reported; others than the first MOST come with the next look. */
+static unsigned
+look(const struct setting *to, struct found *found)
 {
-    struct setting to = setting();
-    uint64_t       most = 0;
+    uint64_t now = wn_now(), most = 0;
+    unsigned n = 0;
 
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
-        uint64_t          age = r && &r->pub != wane_self.record ? age_of(r, now) : 0;
+        uint64_t          age = r ? age_of(r, now) : 0;
 
         most = age > most ? age : most;
-        if (!to.fn || age < to.threshold || !age || r->stall_reported)
+        if (!to->fn || age < to->threshold || !age || r->stall_reported || n == MOST)
             continue;
+        found[n++] = (struct found){load_relaxed(&r->tid), age};
         r->stall_reported = true;
-        report(&to, r, age);
     }
     store_relaxed(&oldest, most);
+    last_ticket = wn_grace_ticket();
+    return n;
+}
+
+void
+wn_stall_look(void)
+{
+    struct setting to = setting();
+    struct found   found[MOST];
+    unsigned       n;
+
+    if (exchange_acq_rel(&looking, 1u))
+        return; /* somebody does */
+    n = look(&to, found);
+    store_release(&looking, 0u);
+    for (unsigned i = 0; i < n; i++)
+        report(&to, &found[i]);
+}
+
+void
+wn_stall_forked(void)
+{
+    store_relaxed(&looking, 0u);
 }
 
 void

@@ -2,8 +2,10 @@
  *
  * stall.h - sections that do not end are noticed, and reported with the name of their thread
  *
- * The driver looks at every record once a tick. ctr keeps the epoch at which its section began, at every depth, and each
- * tick moves the epoch on: the same epoch in two looks is the same section. Readers pay nothing.
+ * Every record is looked at once a tick, also while another thread drives: it may be waiting for such a section for ever
+ * (wane_barrier). ctr keeps the epoch at which its section began, at every depth. Each look ends with a ticket and notes
+ * sections that are older than the last one's: one that begins later shows another epoch, so the same epoch in two looks
+ * is the same section. Readers pay nothing. Reports are made outside of all locks.
  */
 #ifndef WN_STALL_H
 #define WN_STALL_H
@@ -12,8 +14,9 @@
 
 void wn_stall_init(void);
 
-/* Driver lock held. */
-void wn_stall_look(uint64_t now);
+/* Outside sections; calls the user's function. */
+void wn_stall_look(void);
+void wn_stall_forked(void);
 
 void wn_stall_stats(struct wane_stats *out);
 

@@ -89,7 +89,8 @@ chunk(struct wn_trial *trial, bool (*work)(struct wn_trial *, uint32_t))
     return done;
 }
 
-static void
+/* False: membarrier has just been lost, and mutators may not know it yet. */
+static bool
 begin_collecting(void)
 {
     static struct wane_atomic32 fence_word;
@@ -98,6 +99,7 @@ begin_collecting(void)
     if (!wn_membarrier()) /* the mutators' half is in death.h */
         wn_full_fence(&fence_word);
     WN_STEP("suspect:begin");
+    return wn_grace_is_settled();
 }
 
 bool
@@ -106,7 +108,11 @@ wn_suspect(struct wn_collection *c)
     c->trial.claim = claim;
     c->trial.trace = trace;
     c->trial.limit = c->generation == WANE_ALL ? 0 : YOUNG_FACTOR * c->trial.count + YOUNG_LEAST;
-    begin_collecting();
+    if (!begin_collecting()) {
+        store_release(&wn_collecting, 0u);
+        c->timed_out = true;
+        return false;
+    }
     while (!chunk(&c->trial, wn_trial_explore))
         WN_STEP("suspect:visited");
     if (!c->trial.failed) {

@@ -1,29 +1,72 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* pthread_timedjoin_np */
+#define _GNU_SOURCE /* pthread_timedjoin_np, pthread_setname_np */
 #include "thread.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 
+#include "driver.h"
 #include "memory.h"
 
+#define RETRY_NS UINT64_C(10000000) /* a failed start costs mutators one attempt in this time */
+
 enum { IDLE, STARTING, RUNNING, STOPPING };
+
+static struct wane_atomic32 forbidden;
+
+bool
+wn_threads_allowed(void)
+{
+    return !__atomic_load_n(&forbidden.value, __ATOMIC_SEQ_CST);
+}
+
+void
+wn_threads_allow(bool allowed)
+{
+    exchange_seq_cst(&forbidden, (uint32_t)!allowed);
+}
+
+static int
+create(struct wn_thread *t, void *(*main)(void *))
+{
+    sigset_t all, old;
+    int      error;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    error = wn_memory_may_be_had(0) ? pthread_create(&t->id, NULL, main, NULL) : EAGAIN;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (error)
+        store_relaxed(&t->retry, wn_now() + RETRY_NS);
+    else
+        (void)pthread_setname_np(t->id, t->name);
+    return error;
+}
 
 bool
 wn_thread_start(struct wn_thread *t, void *(*main)(void *))
 {
     uint32_t idle = IDLE;
-    sigset_t all, old;
-    int      error;
+    bool     works;
 
-    if (load_relaxed(&t->state) != IDLE || !cas_acq_rel(&t->state, &idle, (uint32_t)STARTING))
-        return load_relaxed(&t->state) == RUNNING;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    error = wn_memory_may_be_had(0) ? pthread_create(&t->id, NULL, main, NULL) : EAGAIN;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    store_release(&t->state, error ? (uint32_t)IDLE : (uint32_t)RUNNING);
-    return !error;
+    if (load_relaxed(&t->state) != IDLE)
+        return wn_thread_runs(t);
+    if (load_relaxed(&t->retry) > wn_now() || !wn_threads_allowed())
+        return false;
+    /* seq_cst: either who forbids threads sees STARTING and waits for its end (wn_thread_stop), or is seen here. */
+    if (!cas_seq_cst(&t->state, &idle, (uint32_t)STARTING))
+        return idle == RUNNING;
+    works = wn_threads_allowed() && create(t, main) == 0;
+    store_release(&t->state, works ? (uint32_t)RUNNING : (uint32_t)IDLE);
+    return works;
+}
+
+bool
+wn_thread_runs(const struct wn_thread *t)
+{
+    return load_acquire(&t->state) == RUNNING;
 }
 
 bool
@@ -48,6 +91,8 @@ ask_to_stop(struct wn_thread *t, struct wn_event *event)
 void
 wn_thread_stop(struct wn_thread *t, struct wn_event *event)
 {
+    while (__atomic_load_n(&t->state.value, __ATOMIC_SEQ_CST) == STARTING)
+        sched_yield();
     if (!ask_to_stop(t, event))
         return;
     pthread_join(t->id, NULL);
@@ -73,4 +118,5 @@ void
 wn_thread_forked(struct wn_thread *t)
 {
     store_relaxed(&t->state, (uint32_t)IDLE);
+    store_relaxed(&t->retry, UINT64_C(0));
 }

@@ -11,12 +11,19 @@
 #include "ck_glue.h"
 
 struct wn_thread {
+    const char          *name;
     struct wane_atomic32 state; /* a: idle, running, stopping */
+    struct wane_atomic64 retry; /* a: after a failure, no attempt before this time */
     pthread_t            id;
 };
 
+/* May threads be started? After forbidding it, stop the ones that run: none can start any more. */
+bool wn_threads_allowed(void);
+void wn_threads_allow(bool allowed);
+
 /* Wait-free when it runs already. False: it could not be started; try again at the next need. */
 bool wn_thread_start(struct wn_thread *thread, void *(*main)(void *));
+bool wn_thread_runs(const struct wn_thread *thread);
 
 /* For the thread itself. */
 bool wn_thread_should_stop(const struct wn_thread *thread);

@@ -15,8 +15,10 @@
 #include "grace.h"
 #include "memory.h"
 #include "table.h"
+#include "thread.h"
 
 #define FIRST_BUCKETS 1024
+#define MOST_ALONE    8192 /* liburcu grows a larger table with the help of threads, for as long as that takes */
 
 _Static_assert(sizeof(struct cds_lfht_node) <= sizeof(((struct wn_table_node *)0)->space), "room for liburcu's node");
 
@@ -188,8 +190,10 @@ wn_table_tend(void)
 
     if (!t || n < 2 * size)
         return;
-    while (size < n)
+    while (size < n && (size < MOST_ALONE || wn_threads_allowed()))
         size *= 2;
+    if (size == load_relaxed(&buckets))
+        return;
     if (!may_allocate(size - load_relaxed(&buckets)))
         return; /* slower, and correct; the next tick tries again */
     cds_lfht_resize(t, size);

@@ -503,7 +503,7 @@ struct wane_stall {
  * wane_on_stall - hear of sections that do not end
  *
  * @milliseconds  from what age on; each section is reported once
- * @fn       called on the background's thread, or in wane_step, outside sections; NULL: nothing is reported. With the
+ * @fn       called on the background's thread, or in wane_step, outside sections and locks; NULL: nothing is reported. With the
  *           environment variable WANE_STALL_MS set, a line on stderr is written from the start
  * Returns   0, or -ENOMEM
  * Threads   any; the last call counts
