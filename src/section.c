@@ -126,6 +126,8 @@ wane_leave_slow(void)
     if (!r || (load_relaxed(&r->pub.ctr) & WANE_NEST) != 1)
         wn_fatal(NULL, "wane_leave without wane_enter");
     bits = load_relaxed(&r->pub.attention);
+    if (WN_MUTANT(leave_early))
+        close_on(r);
     if (bits & ~WN_LENT)
         wn_tend(r, bits);
     if (load_relaxed(&r->pub.attention) & WN_LENT) {
