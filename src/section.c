@@ -17,7 +17,7 @@
  * Exit: the key's destructor drains what it may and gives the home record up. Other destructors that run later borrow a
  * record for each section (me == WN_ME_EXITING).
  *
- * Progress: wait-free but for adopting a record, which is lock-free; it waits only when memory or the 65,534 ids are
+ * Progress: wait-free but for adopting a record, which is lock-free; it waits only when memory or the 65,500 ids are
  * exhausted and all emergency records are taken.
  */
 #include <pthread.h>
