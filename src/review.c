@@ -137,7 +137,7 @@ read_word(struct wn_collection *c, struct wn_member *m)
     (void)c;
     /* acquire E11: the decrements before it, and what they gave back. */
     m->w1 = load_acquire(&m->h->word1);
-    m->count = wn_count(m->w1);
+    m->left1 = m->left2 = (uint32_t)wn_count(m->w1);
     if (!m->out && (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1)))
         m->out = wn_is_gone(m->w1) ? WN_OUT(DIED) : WN_OUT(MOVED);
 }
