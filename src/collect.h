@@ -68,6 +68,16 @@ void wn_member_let_go(struct wn_collection *c, struct wn_member *m);
 /* Call fn for members 0 .. n-1, in sections of WN_COLLECT_SLICE. */
 void wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struct wn_member *));
 
+/* Objects lie anywhere in memory: the one that is looked at AHEAD members later is fetched now. */
+#define WN_AHEAD 8
+
+static inline void
+wn_member_fetch_ahead(const struct wn_collection *c, uint32_t i)
+{
+    if (i + WN_AHEAD < c->members)
+        __builtin_prefetch(c->member[i + WN_AHEAD].h, 1);
+}
+
 /* The member that an object is, or NULL. */
 struct wn_member *wn_member_of(struct wn_collection *c, const struct wane_header *h);
 
