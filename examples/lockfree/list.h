@@ -2,14 +2,14 @@
  *
  * list.h - a lock-free set of numbers: an ordered list, after Harris (DISC 2001) as told by Michael (SPAA 2002)
  *
- * head -> node -> node ..; keys ascend. A tag in a node's own link marks the node as removed and freezes the link: every CAS on a link
- * expects it without the tag. Who meets a marked node unlinks it.
+ * head -> node -> node ..; keys ascend. A tag in a node's own link marks the node as removed and freezes the link: every
+ * CAS on a link expects it without the tag. Who meets a marked node unlinks it.
  *
- * Why there is no ABA. Links lead to borrowed nodes, whose addresses are not used again before the section ends; nodes are never
- * put in twice; and a link of a node that has left stays frozen. So a link that still holds the expected pointer is a link of a node
- * in the list, and the expected node is its successor.
+ * Why there is no ABA. Links lead to borrowed nodes, whose addresses are not used again before the section ends; nodes are
+ * never put in twice; and the link of a node that has left stays frozen. So a link that still holds the expected pointer is
+ * a link of a node in the list, and the expected node is its successor.
  *
- * Why a walk may go on from a node that has left: its frozen link still holds its successor, so what is borrowed through it is held.
+ * Why a walk may go on from a node that has left: its frozen link still holds its successor.
  */
 #ifndef LOCKFREE_LIST_H
 #define LOCKFREE_LIST_H

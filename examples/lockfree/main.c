@@ -2,8 +2,8 @@
  *
  * lockfree - a stack, a set and a queue built on slots, each under several threads; the sums must come out even
  *
- * There is no reclamation in these structures: no hazard pointers, no free lists, no counters beside the pointers. A node that has
- * left is given back when nobody can be reading it any more, because slots are what lead to it.
+ * There is no reclamation in these structures: no hazard pointers, no free lists, no counters beside the pointers. A node
+ * that has left is given back when nobody can be reading it any more, because slots are what lead to it.
  *
  * usage: lockfree [STEPS]
  */

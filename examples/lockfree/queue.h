@@ -4,12 +4,13 @@
  *
  * head -> dummy -> node -> node ..   tail -> a node at the end, or some way before it
  *
- * The consumer takes the value out of the dummy's successor, which is the dummy from then on. A producer appends where a link is
- * still empty, then moves the tail; who finds the tail behind moves it first.
+ * The consumer takes the value out of the dummy's successor, which is the dummy from then on. A producer appends where a
+ * link is still empty, then moves the tail; who finds the tail behind moves it first.
  *
- * Why there is no ABA. A link is filled once and never changes, so an empty link is the end; the tail is swung from a node to its
- * successor, and nodes never come back: the one that the CAS expects is borrowed, so nothing else gets its address meanwhile. The
- * tail holds its node as any slot does, so it may even fall behind the head (Michael and Scott need a check against that).
+ * Why there is no ABA. A link is filled once and never changes, so an empty link is the end; the tail is swung from a node
+ * to its successor, and nodes never come back: the one that the CAS expects is borrowed, so nothing else gets its address
+ * meanwhile. The tail holds its node as any slot does, so it may even fall behind the head (Michael and Scott need a check
+ * against that).
  */
 #ifndef LOCKFREE_QUEUE_H
 #define LOCKFREE_QUEUE_H

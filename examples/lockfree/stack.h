@@ -4,9 +4,10 @@
  *
  * top -> node -> node ..; a node's link and value never change once it is published.
  *
- * Why there is no ABA. A pop reads top (node A) and A's link (B), then swings top from A to B if it still is A. The danger is that A
- * left meanwhile and an A with another link came back. Each push makes a new node, so only a new object at the same address could
- * come back; and A is borrowed for the whole pop, so its memory is not used again before the section ends.
+ * Why there is no ABA. A pop reads top (node A) and A's link (B), then swings top from A to B if it still is A. The danger
+ * is that A left meanwhile and an A with another link came back. Each push makes a new node, so only a new object at the
+ * same address could come back; and A is borrowed for the whole pop, so its memory is not used again before the section
+ * ends.
  */
 #ifndef LOCKFREE_STACK_H
 #define LOCKFREE_STACK_H
@@ -54,7 +55,7 @@ stack_pop(struct stack *s)
             top = wane_peek(&s->top);
         while (top && !wane_cas(&s->top, top, wane_peek(&top->next)));
         if (top)
-            value = wane_get(&top->value); /* the node dies after a grace period, and with it its own unit of the value */
+            value = wane_get(&top->value); /* the node's own unit goes with it, after a grace period */
     }
     return value;
 }
