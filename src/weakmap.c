@@ -34,6 +34,7 @@
 
 #include <errno.h>
 
+#include "step.h"
 #include "weak.h"
 
 struct entry {
@@ -81,7 +82,8 @@ is_closed(const struct entry *e)
     return wane_peek_tagged(&e->value) == CLOSED;
 }
 
-static bool
+/* The value that this call has removed, borrowed; NULL if it was closed. */
+static void *
 close_entry(struct entry *e)
 {
     void *value;
@@ -89,9 +91,11 @@ close_entry(struct entry *e)
     do {
         value = wane_peek_tagged(&e->value);
         if (value == CLOSED)
-            return false;
+            return NULL;
+        WN_STEP("weakmap:before-close");
     } while (!wane_cas(&e->value, value, CLOSED));
-    return true;
+    WN_STEP("weakmap:closed");
+    return value;
 }
 
 /* The link of an entry that stays; with the tag LEFT, and frozen, if it is closed. */
@@ -167,6 +171,7 @@ replace(struct entry *e, void *value)
         old = wane_peek_tagged(&e->value);
         if (old == CLOSED)
             return false;
+        WN_STEP("weakmap:before-replace");
     } while (!wane_cas(&e->value, old, value));
     return true;
 }
@@ -184,6 +189,7 @@ hang(wane_slot *list, struct entry *e)
             continue;
         }
         wane_set_private(&e->next, p.entry); /* nobody can see e yet */
+        WN_STEP("weakmap:before-hang");
         if (wane_cas(p.at, p.entry, e))
             return true;
     }
@@ -378,22 +384,30 @@ wane_weakmap_get(const struct wane_weakmap *map, const void *key)
     return value;
 }
 
-bool
-wane_weakmap_remove(struct wane_weakmap *map, const void *key)
+void *
+wane_weakmap_take(struct wane_weakmap *map, const void *key)
 {
     struct entry *e;
-    uint64_t      serial = 0; /* no entry's */
+    void         *value;
 
     wane_enter();
     e = find_entry(list_of(key), map->number);
-    if (e && close_entry(e)) {
-        serial = e->serial;
+    value = e ? wane_retain(close_entry(e)) : NULL;
+    if (value) {
         (void)find_entry(list_of(key), map->number); /* unlinks it */
+        forget(map, e->serial);
     }
     wane_leave();
-    if (serial)
-        forget(map, serial);
-    return serial != 0;
+    return value;
+}
+
+bool
+wane_weakmap_remove(struct wane_weakmap *map, const void *key)
+{
+    void *value = wane_weakmap_take(map, key);
+
+    wane_release(value);
+    return value;
 }
 
 size_t

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_linear_boxes.c - the examples' stack, set and queue, and the map, are what their sequential models say
+ * test_linear_boxes.c - the examples' stack, set and queue, and the maps, are what their sequential models say
  *
  * Each model first judges known histories, so that it is known to refuse.
  */
 #include "linear_trial.h"
 
 #include <wane/containers.h>
+#include <wane/weakmap.h>
 
 /* Other threads run between the steps of the examples, too. */
 #define wane_peek(slot) (trial_pause(), wane_peek(slot))
@@ -471,5 +472,70 @@ map_is_linearizable(void **state)
     items_end();
 }
 
+/* ---- Weak map -------------------------------------------------------------------------------------------------------- */
+
+static struct wane_weakmap *weakmap[3];
+static struct item         *weak_key;
+
+/* One key in three maps, whose entries hang in one list: there is something in one of them from the start; the others are new,
+ * or it has come and gone. */
+static void
+weakmap_prepare(void *start)
+{
+    static unsigned round;
+
+    atomic_store(&next_item, 1);
+    round++;
+    weak_key = wane_new(&item_type);
+    EXPECT(weak_key);
+    for (unsigned i = 0; i < 3; i++) {
+        weakmap[i] = wane_weakmap_new();
+        EXPECT(round % 2 || wane_weakmap_set(weakmap[i], weak_key, item[1]) == 0);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT(wane_weakmap_remove(weakmap[i], weak_key) == !(round % 2));
+    EXPECT(wane_weakmap_set(weakmap[round % 3], weak_key, item[1]) == 0);
+    ((uint64_t *)start)[round % 3] = 1;
+}
+
+static void
+weakmap_perform(struct linear_call *c)
+{
+    struct wane_weakmap *m = weakmap[c->arg[0]];
+
+    if (c->kind == MAP_PUT)
+        EXPECT(wane_weakmap_set(m, weak_key, item[c->arg[1]]) == 0);
+    else if (c->kind == MAP_GET)
+        c->result = item_number(wane_weakmap_get(m, weak_key));
+    else if (c->kind == MAP_TAKE)
+        c->result = item_number(wane_weakmap_take(m, weak_key));
+    else
+        c->result = wane_weakmap_remove(m, weak_key);
+}
+
+static void
+weakmap_settle(void)
+{
+    for (int i = 0; i < 3; i++)
+        wane_release(weakmap[i]);
+    wane_release(weak_key);
+}
+
+static void
+weakmap_is_linearizable(void **state)
+{
+    static struct trial t = {.model = &map_model,
+                             .prepare = weakmap_prepare,
+                             .choose = map_choose,
+                             .perform = weakmap_perform,
+                             .settle = weakmap_settle,
+                             .rounds = SCALED(8000)};
+
+    (void)state;
+    items_begin();
+    trial_passes(&t);
+    items_end();
+}
+
 SCENE_MAIN(SCENE(stack_is_linearizable), SCENE(stack_that_is_torn_is_found_out), SCENE(queue_is_linearizable),
-           SCENE(set_is_linearizable), SCENE(map_is_linearizable))
+           SCENE(set_is_linearizable), SCENE(map_is_linearizable), SCENE(weakmap_is_linearizable))

@@ -47,14 +47,18 @@ struct wane_weakmap *wane_weakmap_new(void) WANE_MUST_USE;
  * Threads   any
  * Progress  wait-free, but for entries that come meanwhile
  *
- * wane_weakmap_remove - no value under the key any more; true: this call has removed it
+ * wane_weakmap_take - remove the entry; the caller owns the value
  *
- * Counts    the value's -1 after a grace period
+ * Returns   owned; NULL if there was none: of concurrent takers one gets it
+ * Counts    caller +1 on the value, the entry's -1 after a grace period
  * Threads   any
  * Progress  lock-free
+ *
+ * wane_weakmap_remove - the same without the value; true: this call has removed the entry
  */
 int   wane_weakmap_set(struct wane_weakmap *map, void *key, void *value);
 void *wane_weakmap_get(const struct wane_weakmap *map, const void *key) WANE_MUST_USE;
+void *wane_weakmap_take(struct wane_weakmap *map, const void *key) WANE_MUST_USE;
 bool  wane_weakmap_remove(struct wane_weakmap *map, const void *key);
 
 /**
