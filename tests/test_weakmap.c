@@ -265,6 +265,31 @@ weak_14_map_in_the_same_garbage(void **state)
     assert_int_equal(live_of("wane_weakmap"), 0);
 }
 
+/* Components of one collection that know of each other by weak references only: the one that goes first cleans up at the
+ * others, which costs them the round. */
+static void
+map_and_keys_are_garbage_apart(void **state)
+{
+    struct node *holder = node_new(), *key[100];
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        key[i] = node_new();
+    for (int m = 0; m < 2; m++) {
+        struct wane_weakmap *map = map_new();
+
+        for (int i = 0; i < 100; i++)
+            wane_set(&add_value(map, key[i], NULL)->a, key[i]);
+        wane_put(m ? &holder->a : &holder->b, map);
+    }
+    wane_set(&holder->c, holder);
+    for (int i = 0; i < 100; i++)
+        wane_release(key[i]);
+    wane_release(holder);
+    assert_true(wait_live(0));
+    assert_int_equal(atomic_load(&disposed), 301);
+}
+
 /* Documented: the key holds the value, which holds the map. */
 static void
 value_leads_to_the_map(void **state)
@@ -504,7 +529,8 @@ maps_come_and_go(void **state)
 
 SCENE_MAIN(SCENE(set_get_remove), SCENE(value_goes_with_its_key), SCENE(values_go_with_their_map),
            SCENE(maps_are_told_apart), SCENE(weak_14_value_leads_to_its_key), SCENE(weak_14_value_is_its_key),
-           SCENE(weak_14_ring_through_two_maps), SCENE(weak_14_map_in_the_same_garbage), SCENE(value_leads_to_the_map),
+           SCENE(weak_14_ring_through_two_maps), SCENE(weak_14_map_in_the_same_garbage),
+           SCENE(map_and_keys_are_garbage_apart), SCENE(value_leads_to_the_map),
            SCENE(key_without_slots), SCENE(key_without_slots_in_a_ring), SCENE(key_is_resurrected),
            SCENE(dying_key_has_no_values), SCENE(value_goes_after_the_callbacks), SCENE(walk_removes),
            SCENE(keys_come_and_go), SCENE(maps_come_and_go))
