@@ -9,6 +9,8 @@
 
 #define GRAVE_BUDGET 4096
 
+static void drop_now(wane_slot *slot);
+
 void
 wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
@@ -17,8 +19,10 @@ wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type 
     if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(h, t->prefix, wn_type_payload_size(t, h)))
         return;
     wn_free((char *)h - t->prefix);
-    if (WN_MUTANT(sever_after_free))
-        wn_weak_bury(wn_weak_sever(h));
+    if (WN_MUTANT(sever_after_free)) {
+        wn_weak_tell(wn_weak_sever(h));
+        wn_weak_bury(wn_weak_sever(h), drop_now);
+    }
 }
 
 void
@@ -206,7 +210,8 @@ begin(struct wn_record *r)
     if ((load_acquire(&h->word1) & WN_WEAK) && !WN_MUTANT(sever_after_free))
         weak = wn_weak_sever(h);
     wn_dispose(h, t);
-    wn_weak_bury(weak); /* callbacks: what h held open is closed */
+    wn_weak_tell(weak); /* what h held open is closed */
+    wn_weak_bury(weak, drop_now);
     r->partial_done = 0;
     compiler_barrier();
     r->partial = h;

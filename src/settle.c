@@ -198,7 +198,7 @@ notify(const struct component *k, struct wn_member *m)
 {
     (void)k;
     if (has_weak(m))
-        wn_weak_bury(wn_weak_sever(m->h));
+        wn_weak_tell(wn_weak_sever(m->h));
 }
 
 /* Is h a member of the component under destruction? (An address of an earlier one may have been re-used.) */
@@ -228,6 +228,8 @@ drop(const struct component *k, struct wn_member *m)
     long   budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
 
     (void)k;
+    if (has_weak(m))
+        wn_weak_bury(wn_weak_sever(m->h), drop_outside);
     while (!wn_drop_slots(m->h, wn_type_of(m->h), drop_outside, &done, &budget)) {
         budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
         wn_death_run(wn_standing());

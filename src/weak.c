@@ -43,15 +43,36 @@ wn_weak_sever(struct wane_header *target)
 }
 
 void
-wn_weak_bury(void *weak)
+wn_weak_tell(void *weak)
+{
+    if (weak)
+        wn_notes_run(&((struct weak *)weak)->notes, weak);
+}
+
+void
+wn_weak_bury(void *weak, void (*drop)(wane_slot *))
 {
     struct weak *w = weak;
 
     if (!w)
         return;
+    if (load_relaxed(&wn_table_hung))
+        drop(&w->node.hung);
     wn_table_remove(&w->node);
-    wn_notes_run(&w->notes, w);
     wn_unit_defer(WANE_HEADER(w)); /* its node may still be seen by lookups of this grace period */
+}
+
+wane_slot *
+wn_weak_hung(struct wane_header *target)
+{
+    struct wn_table_node *node = wn_is_gone(load_acquire(&target->word1)) ? NULL : wn_table_find(target);
+
+    if (!node)
+        return NULL;
+    /* relaxed: whoever traces what will be stored there has seen the store, and so this one. */
+    if (!load_relaxed(&wn_table_hung))
+        store_relaxed(&wn_table_hung, 1u);
+    return &node->hung;
 }
 
 /* A new weak object for h: one unit for the target, one for the caller; or the one that somebody else just made. */
