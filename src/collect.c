@@ -28,10 +28,8 @@ read_candidates(struct wn_collection *c)
 {
     for (uint32_t i = 0; i < c->trial.count; i++) {
         struct wane_header *h = (struct wane_header *)wn_trial_object(&c->trial.node[i]);
-        uint64_t            w = load_acquire(&h->word1);
-        int64_t             n = wn_count(w) + ((w & WN_MERGED) ? 0 : (int64_t)wn_local(load_acquire(&h->word0)));
 
-        c->trial.node[i].count = n < 0 || n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+        c->trial.node[i].count = wn_suspect_count(h, load_acquire(&h->word1));
     }
 }
 

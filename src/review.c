@@ -131,10 +131,9 @@ wait_until_merged(struct wn_collection *c)
 static void
 read_word(struct wn_collection *c, struct wn_member *m)
 {
-    (void)c;
     /* acquire E11: the decrements before it, and what they gave back. */
     m->w1 = load_acquire(&m->h->word1);
-    m->count = wn_count(m->w1);
+    m->count = WN_MUTANT(trial_believed) ? c->trial.node[m->node].count : wn_count(m->w1);
     if (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1))
         m->out = true;
 }

@@ -24,12 +24,15 @@ struct tracer {
     struct wn_trial    *trial;
 };
 
-static uint32_t
-read_count(struct wane_header *h, uint64_t w1)
+uint32_t
+wn_suspect_count(struct wane_header *h, uint64_t w1)
 {
-    uint64_t w0 = load_acquire(&h->word0); /* acquire E16 */
-    int64_t  count = wn_count(w1) + ((w1 & WN_MERGED) ? 0 : (int64_t)wn_local(w0));
+    uint64_t w0;
+    int64_t  count;
 
+    WN_STEP("suspect:word1-read");
+    w0 = load_acquire(&h->word0); /* acquire E16 */
+    count = wn_count(w1) + ((w1 & WN_MERGED) ? 0 : (int64_t)wn_local(w0));
     /* Torn between two words: an error here costs a review, or is followed by a candidate event. */
     return count < 0 || count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
@@ -49,7 +52,7 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
             return false;
         n = (w | WN_CLAIMED) + WN_VERSION_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n));
-    *count = read_count(h, n);
+    *count = wn_suspect_count(h, n);
     return true;
 }
 
@@ -115,6 +118,7 @@ wn_suspect(struct wn_collection *c)
     }
     while (!chunk(&c->trial, wn_trial_explore))
         WN_STEP("suspect:visited");
+    WN_STEP("suspect:explored");
     if (!c->trial.failed) {
         wn_trial_judge(&c->trial);
         while (!chunk(&c->trial, wn_trial_spread))
