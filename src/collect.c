@@ -191,7 +191,7 @@ give_up(struct wn_collection *c, bool older)
 static void
 give_back_live(struct wn_collection *c)
 {
-    bool forget = c->generation == WANE_ALL || WN_MUTANT(young_forgets);
+    bool forget = (c->generation == WANE_ALL && !c->trial.cut) || WN_MUTANT(young_forgets);
 
     (void)give_back_nodes(c, WN_TRIAL_LIVE, forget ? WN_TRIAL_STATE : WN_TRIAL_CANDIDATE, true);
 }

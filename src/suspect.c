@@ -13,11 +13,12 @@
  */
 #include "collect.h"
 
+#include "life.h"
 #include "step.h"
 
-/* A young collection explores at most so many objects: for each candidate, and in all. */
+/* A young collection explores at most so many objects for each candidate; LEAST are allowed to any. */
 #define YOUNG_FACTOR 16
-#define YOUNG_LEAST  4096
+#define LEAST        4096
 
 struct tracer {
     struct wane_visitor visitor;
@@ -105,12 +106,22 @@ begin_collecting(void)
     return wn_grace_is_settled();
 }
 
+/* A graph that grows as fast as it is explored has no end. All that was alive before fits, with as much again. */
+static uint32_t
+most_objects(const struct wn_collection *c)
+{
+    uint64_t most = c->generation == WANE_ALL ? 2 * wn_objects_alive() + c->trial.count + LEAST
+                                              : YOUNG_FACTOR * (uint64_t)c->trial.count + LEAST;
+
+    return most < WN_TRIAL_NONE / 2 ? (uint32_t)most : WN_TRIAL_NONE / 2;
+}
+
 bool
 wn_suspect(struct wn_collection *c)
 {
     c->trial.claim = claim;
     c->trial.trace = trace;
-    c->trial.limit = c->generation == WANE_ALL ? 0 : YOUNG_FACTOR * c->trial.count + YOUNG_LEAST;
+    c->trial.limit = most_objects(c);
     if (!begin_collecting()) {
         store_release(&wn_collecting, 0u);
         c->timed_out = true;
