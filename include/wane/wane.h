@@ -533,7 +533,7 @@ struct wane_stats {
 };
 
 /**
- * wane_stats - counters since the start; each is monotonic. Together they are no snapshot, but no end is seen before its beginning
+ * wane_stats - counters since the start; each is monotonic. No snapshot, but no end is counted before its beginning
  */
 void wane_stats(struct wane_stats *out);
 
