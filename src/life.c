@@ -27,6 +27,7 @@
 #include "loop.h"
 #include "memory.h"
 #include "stall.h"
+#include "step.h"
 
 #ifdef WN_STEPS
 void (*wn_step_hook)(const char *point);
@@ -246,13 +247,20 @@ for_records(void (*add)(struct wane_stats *, const struct wn_record *), struct w
     }
 }
 
+static void
+add_records(struct wane_stats *s)
+{
+    for_records(add_ends, s);
+    WN_STEP("stats:ends");
+    for_records(add_beginnings, s);
+}
+
 uint64_t
 wn_objects_alive(void)
 {
     struct wane_stats s = {0};
 
-    for_records(add_ends, &s);
-    for_records(add_beginnings, &s);
+    add_records(&s);
     return s.objects_born - s.objects_died;
 }
 
@@ -261,8 +269,7 @@ wane_stats(struct wane_stats *out)
 {
     *out = (struct wane_stats){.records = wn_record_limit(), .claims = wn_driver_claims(),
                                .grace_periods = wn_grace_periods(), .finalized = wn_final_count()};
-    for_records(add_ends, out);
-    for_records(add_beginnings, out);
+    add_records(out);
     wn_collect_stats(out);
     wn_stall_stats(out);
 }
