@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "govern.h"
 #include "life.h"
 
 #define PATIENCE_NS UINT64_C(500000000) /* a few candidates wait this long */
@@ -104,6 +105,8 @@ wn_pace_due(uint64_t now)
     uint64_t middle = load_relaxed(&wn_waiting_count[1]), old = load_relaxed(&wn_waiting_count[2]);
     bool     young = is_young_due(n, now);
 
+    if (!load_relaxed(&wn_is_automatic))
+        return -1;
     if ((middle || old) && is_old_due(n, now))
         return 2;
     if (middle && middle >= load_relaxed(&threshold[1]) && is_young_paid_for(&pacing[1], now))

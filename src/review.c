@@ -43,7 +43,7 @@ read_both(struct wn_collection *c, struct wn_member *m)
     m->w0 = load_relaxed(&m->h->word0);
     m->w1 = load_acquire(&m->h->word1);
     if (wn_is_gone(m->w1))
-        m->out = true;
+        m->out = WN_OUT(DIED);
 }
 
 static void
@@ -52,7 +52,7 @@ compare_both(struct wn_collection *c, struct wn_member *m)
     (void)c;
     if (load_relaxed(&m->h->word0) != m->w0 || load_relaxed(&m->h->word1) != m->w1 ||
         (wn_is_in_transit(m->h) && !WN_MUTANT(review_takes_transit)))
-        m->out = true;
+        m->out = WN_OUT(MOVED);
 }
 
 static bool
@@ -78,14 +78,16 @@ request(struct wn_collection *c, struct wn_member *m)
     uint32_t          owner;
     bool              ask;
 
-    if (m->out || !wn_node_reserve(r)) {
-        c->no_memory |= !m->out;
-        m->out = true;
+    if (m->out)
+        return;
+    if (!wn_node_reserve(r)) {
+        c->no_memory = true;
+        m->out = WN_OUT(MEMORY);
         return;
     }
     do {
         if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL) {
-            m->out = true;
+            m->out = wn_is_gone(w) ? WN_OUT(DIED) : WN_OUT(HELD);
             return;
         }
         owner = wn_owner(load_relaxed(&m->h->word0));
@@ -123,7 +125,8 @@ wait_until_merged(struct wn_collection *c)
     }
     c->timed_out |= i < c->members;
     for (; i < c->members; i++)
-        c->member[i].out |= !is_merged(&c->member[i]);
+        if (!is_merged(&c->member[i]))
+            c->member[i].out = WN_OUT(OWNER);
 }
 
 /* ---- 2 and 4: words and traces ------------------------------------------------------------------------------------ */
@@ -134,8 +137,8 @@ read_word(struct wn_collection *c, struct wn_member *m)
     /* acquire E11: the decrements before it, and what they gave back. */
     m->w1 = load_acquire(&m->h->word1);
     m->count = WN_MUTANT(trial_believed) ? c->trial.node[m->node].count : wn_count(m->w1);
-    if (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1))
-        m->out = true;
+    if (!m->out && (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1)))
+        m->out = wn_is_gone(m->w1) ? WN_OUT(DIED) : WN_OUT(MOVED);
 }
 
 static void
@@ -143,8 +146,8 @@ compare_word(struct wn_collection *c, struct wn_member *m)
 {
     (void)c;
     /* relaxed: a retain before the second trace is in modification order before this load by coherence. */
-    if (load_relaxed(&m->h->word1) != m->w1 && !WN_MUTANT(review_skip_words))
-        m->out = true;
+    if (!m->out && load_relaxed(&m->h->word1) != m->w1 && !WN_MUTANT(review_skip_words))
+        m->out = WN_OUT(MOVED);
 }
 
 struct tracer {
@@ -169,7 +172,7 @@ static void
 trace_one(struct tracer *t, struct wn_member *m)
 {
     if (!m->out && wn_is_gone(load_acquire(&m->h->word1))) /* H19: not the slots of the dying */
-        m->out = true;
+        m->out = WN_OUT(DIED);
     if (!m->out)
         wn_type_trace(wn_type_of(m->h), m->h, &t->visitor);
     wn_edges_next(t->edges);

@@ -57,7 +57,7 @@ check(struct wn_member *member, uint32_t i, uint32_t *stack, uint32_t *n)
 {
     if (member[i].out || fits(&member[i]))
         return;
-    member[i].out = true;
+    member[i].out = WN_OUT(HELD);
     stack[(*n)++] = i;
 }
 

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <wane/collector.h>
+
 struct wane_header;
 
 struct wn_member {
@@ -20,8 +22,10 @@ struct wn_member {
     uint32_t            in1, in2;  /* edges from G in the first and the second trace */
     uint32_t            node; /* its number in the side table */
     uint32_t            component; /* after wn_components: the number of its group */
-    bool                out;
+    uint8_t             out; /* 0, or why it is not, or no longer, in G: 1 + enum wane_abort */
 };
+
+#define WN_OUT(why) ((uint8_t)(1 + WANE_ABORT_##why))
 
 /* Edges of members 0 .. n-1: those of i are to[first[i]] .. to[first[i + 1]]. */
 struct wn_edges {

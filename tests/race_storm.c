@@ -91,8 +91,8 @@ look_at_slots(void)
     return i - 1;
 }
 
-/* Nobody waits for anybody. The mutator's i-th look did not show the flag's j-th raising: then the collector's j-th look must have
- * shown the mutator's i-th store. */
+/* Nobody waits for anybody. The mutator's i-th look did not show the flag's j-th raising: then the collector's j-th look must
+ * have shown the mutator's i-th store. */
 static uint32_t
 count_both_missed(void)
 {
