@@ -161,8 +161,9 @@ static void *
 look_on(void *unused)
 {
     (void)unused;
-    while (load_acquire(&w.running))
+    do
         look();
+    while (load_acquire(&w.running));
     return NULL;
 }
 
@@ -170,9 +171,9 @@ static void
 start(int producers, void *(*reader)(void *))
 {
     store_release(&w.running, (uint32_t)producers);
+    pthread_create(&w.thread[producers], NULL, reader, NULL);
     for (int i = 0; i < producers; i++)
         pthread_create(&w.thread[i], NULL, produce, NULL);
-    pthread_create(&w.thread[producers], NULL, reader, NULL);
 }
 
 static void
