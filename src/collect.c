@@ -117,8 +117,10 @@ wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struc
         uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
 
         wane_enter();
-        while (i < end)
+        while (i < end) {
+            wn_member_fetch_ahead(c, i);
             fn(c, &c->member[i++]);
+        }
         wane_leave();
         wn_driver_breathe();
     }

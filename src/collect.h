@@ -71,6 +71,16 @@ void wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, 
 /* The count of an object whose word1 was w1 just before: the other word is read now. */
 uint32_t wn_suspect_count(struct wane_header *h, uint64_t w1);
 
+/* Objects lie anywhere in memory: the one that is looked at AHEAD members later is fetched now. */
+#define WN_AHEAD 8
+
+static inline void
+wn_member_fetch_ahead(const struct wn_collection *c, uint32_t i)
+{
+    if (i + WN_AHEAD < c->members)
+        __builtin_prefetch(c->member[i + WN_AHEAD].h, 1);
+}
+
 /* The member that an object is, or NULL. */
 struct wn_member *wn_member_of(struct wn_collection *c, const struct wane_header *h);
 

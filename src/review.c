@@ -136,7 +136,7 @@ read_word(struct wn_collection *c, struct wn_member *m)
 {
     /* acquire E11: the decrements before it, and what they gave back. */
     m->w1 = load_acquire(&m->h->word1);
-    m->count = WN_MUTANT(trial_believed) ? c->trial.node[m->node].count : wn_count(m->w1);
+    m->left1 = m->left2 = WN_MUTANT(trial_believed) ? c->trial.node[m->node].count : (uint32_t)wn_count(m->w1);
     if (!m->out && (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1)))
         m->out = wn_is_gone(m->w1) ? WN_OUT(DIED) : WN_OUT(MOVED);
 }
@@ -190,9 +190,13 @@ trace_all(struct wn_collection *c, struct wn_edges *edges)
     for (uint32_t i = 0; i < c->members && !t.failed;) {
         uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
 
+        uint32_t most = edges->count + WN_TRIAL_EDGES * WN_COLLECT_SLICE;
+
         wane_enter();
-        while (i < end)
+        while (i < end && edges->count <= most) {
+            wn_member_fetch_ahead(c, i);
             trace_one(&t, &c->member[i++]);
+        }
         wane_leave();
         wn_driver_breathe();
     }

@@ -67,8 +67,11 @@ for_all(const struct component *k, void (*fn)(const struct component *, struct w
         uint32_t end = i + WN_COLLECT_SLICE < k->n ? i + WN_COLLECT_SLICE : k->n;
 
         wane_enter();
-        while (i < end)
+        while (i < end) {
+            if (i + WN_AHEAD < k->n)
+                __builtin_prefetch(at(k, i + WN_AHEAD)->h, 1);
             fn(k, at(k, i++));
+        }
         wn_death_run(wn_standing());
         wane_leave();
     }

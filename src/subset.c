@@ -48,7 +48,7 @@ wn_edges_free(struct wn_edges *e)
 static bool
 fits(const struct wn_member *m)
 {
-    return m->count == m->in1 && m->count == m->in2;
+    return m->left1 == 0 && m->left2 == 0;
 }
 
 /* Remove what no longer fits after an edge to it has gone: onto the stack, once. */
@@ -70,9 +70,9 @@ wn_subset(struct wn_member *member, uint32_t n, const struct wn_edges *first, co
     if (!stack)
         return false;
     for (uint32_t i = 0; i < first->count; i++)
-        member[first->to[i]].in1++;
+        member[first->to[i]].left1--;
     for (uint32_t i = 0; i < second->count; i++)
-        member[second->to[i]].in2++;
+        member[second->to[i]].left2--;
     for (uint32_t i = 0; i < n; i++)
         if (member[i].out)
             stack[depth++] = i;
@@ -82,11 +82,11 @@ wn_subset(struct wn_member *member, uint32_t n, const struct wn_edges *first, co
         uint32_t i = stack[--depth];
 
         for (uint32_t k = first->first[i]; k < first->first[i + 1]; k++) {
-            member[first->to[k]].in1--;
+            member[first->to[k]].left1++;
             check(member, first->to[k], stack, &depth);
         }
         for (uint32_t k = second->first[i]; k < second->first[i + 1]; k++) {
-            member[second->to[k]].in2--;
+            member[second->to[k]].left2++;
             check(member, second->to[k], stack, &depth);
         }
     }
@@ -123,15 +123,15 @@ wn_components(struct wn_member *member, uint32_t n, const struct wn_edges *e, ui
 
     join(member, n, e);
     for (uint32_t i = 0; i < n; i++)
-        member[i].in1 = root(member, i); /* the traces' numbers are not needed any more */
+        member[i].root = root(member, i);
     for (uint32_t i = 0; i < n; i++)
-        if (!member[i].out && member[i].in1 == i) {
-            member[i].in2 = groups;
+        if (!member[i].out && member[i].root == i) {
+            member[i].component = groups; /* nobody looks for parents any more */
             size[groups++] = 0;
         }
     for (uint32_t i = 0; i < n; i++)
         if (!member[i].out) {
-            member[i].component = member[member[i].in1].in2;
+            member[i].component = member[member[i].root].component;
             size[member[i].component]++;
         }
     /* Starts of the groups in order, then fill. */
