@@ -30,10 +30,8 @@ read_candidates(struct wn_collection *c)
 {
     for (uint32_t i = 0; i < c->trial.count; i++) {
         struct wane_header *h = (struct wane_header *)wn_trial_object(&c->trial.node[i]);
-        uint64_t            w = load_acquire(&h->word1);
-        int64_t             n = wn_count(w) + ((w & WN_MERGED) ? 0 : (int64_t)wn_local(load_acquire(&h->word0)));
 
-        c->trial.node[i].count = n < 0 || n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+        c->trial.node[i].count = wn_suspect_count(h, load_acquire(&h->word1));
     }
 }
 
@@ -217,7 +215,7 @@ give_up(struct wn_collection *c, bool older)
 static void
 give_back_live(struct wn_collection *c)
 {
-    bool forget = c->generation == WANE_ALL || WN_MUTANT(young_forgets);
+    bool forget = (c->generation == WANE_ALL && !c->trial.cut) || WN_MUTANT(young_forgets);
 
     (void)give_back_nodes(c, WN_TRIAL_LIVE, forget ? WN_TRIAL_STATE : WN_TRIAL_CANDIDATE, true);
 }

@@ -68,6 +68,9 @@ void wn_member_let_go(struct wn_collection *c, struct wn_member *m);
 /* Call fn for members 0 .. n-1, in sections of WN_COLLECT_SLICE. */
 void wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struct wn_member *));
 
+/* The count of an object whose word1 was w1 just before: the other word is read now. */
+uint32_t wn_suspect_count(struct wane_header *h, uint64_t w1);
+
 /* Objects lie anywhere in memory: the one that is looked at AHEAD members later is fetched now. */
 #define WN_AHEAD 8
 

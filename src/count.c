@@ -61,7 +61,7 @@ wn_count_retain(struct wane_header *h)
     if (__builtin_expect(wn_is_gone(old), 0))
         wn_fatal(h, "retain of a dead object");
     /* The version made the first RMW visible at once; this makes a wrap of the version harmless (I hold a unit: I may). */
-    if (old & WN_REVIEW)
+    if ((old & WN_REVIEW) && !WN_MUTANT(retain_keeps_review))
         fetch_and_relaxed(&h->word1, ~WN_REVIEW);
     if (__builtin_expect(wn_count(old) >= WN_IMMORTAL, 0)) {
         fetch_add_relaxed(&h->word1, WN_VERSION_ONE - WN_COUNT_ONE);

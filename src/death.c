@@ -89,7 +89,7 @@ wn_graves_tend(struct wn_record *r)
 
         r->grave_waiting = wn_link(h);
         compiler_barrier();
-        wn_counter_add(&r->counters.unearthed_bytes, wn_type_payload_size(wn_type_of(h), h));
+        wn_counter_add_end(&r->counters.unearthed_bytes, wn_type_payload_size(wn_type_of(h), h));
         wn_memory_free(r, h, wn_type_of(h));
     }
     return r->grave_waiting || seal_graves(r);
@@ -101,8 +101,8 @@ wn_count_death(struct wn_record *r, const struct wn_type *t, const struct wane_h
     size_t size = wn_type_payload_size(t, h);
 
     wn_type_counts_add(r, t->id, -1, -(int64_t)size);
-    wn_counter_add(&r->counters.died, 1);
-    wn_counter_add(&r->counters.bytes_died, size);
+    wn_counter_add_end(&r->counters.died, 1);
+    wn_counter_add_end(&r->counters.bytes_died, size);
 }
 
 void

@@ -29,6 +29,7 @@
 #include "loop.h"
 #include "memory.h"
 #include "stall.h"
+#include "step.h"
 
 #ifdef WN_STEPS
 void (*wn_step_hook)(const char *point);
@@ -211,22 +212,59 @@ wane_shutdown(void)
 
 /* ---- Statistics ---------------------------------------------------------------------------------------------------- */
 
+/* What has ended is summed first, over all records: a sum of beginnings that is read later is no smaller. */
 static void
-add_record(struct wane_stats *s, struct wn_record *r)
+add_ends(struct wane_stats *s, const struct wn_record *r)
+{
+    const struct wn_counters *c = &r->counters;
+
+    s->objects_died += load_acquire(&c->died);
+    s->bytes_died += load_acquire(&c->bytes_died);
+    s->applied += load_acquire(&c->applied);
+    s->held_bytes -= load_acquire(&c->unearthed_bytes); /* wraps, until what was buried is added */
+}
+
+static void
+add_beginnings(struct wane_stats *s, const struct wn_record *r)
 {
     const struct wn_counters *c = &r->counters;
 
     s->objects_born += load_relaxed(&c->born);
-    s->objects_died += load_relaxed(&c->died);
     s->bytes_born += load_relaxed(&c->bytes_born);
-    s->bytes_died += load_relaxed(&c->bytes_died);
     s->displaced += load_relaxed(&c->displaced);
-    s->applied += load_relaxed(&c->applied);
     s->queued += load_relaxed(&c->queued);
     s->merged += load_relaxed(&c->merged);
-    s->held_bytes += load_relaxed(&r->held_bytes) + load_relaxed(&c->buried_bytes) - load_relaxed(&c->unearthed_bytes);
+    s->held_bytes += load_relaxed(&r->held_bytes) + load_relaxed(&c->buried_bytes);
     s->lost_units += load_relaxed(&c->lost_units);
     s->lost_candidates += load_relaxed(&c->lost_candidates);
+}
+
+static void
+for_records(void (*add)(struct wane_stats *, const struct wn_record *), struct wane_stats *s)
+{
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        const struct wn_record *r = wn_record(id);
+
+        if (r)
+            add(s, r);
+    }
+}
+
+static void
+add_records(struct wane_stats *s)
+{
+    for_records(add_ends, s);
+    WN_STEP("stats:ends");
+    for_records(add_beginnings, s);
+}
+
+uint64_t
+wn_objects_alive(void)
+{
+    struct wane_stats s = {0};
+
+    add_records(&s);
+    return s.objects_born - s.objects_died;
 }
 
 void
@@ -234,12 +272,7 @@ wane_stats(struct wane_stats *out)
 {
     *out = (struct wane_stats){.records = wn_record_limit(), .claims = wn_driver_claims(),
                                .grace_periods = wn_grace_periods(), .finalized = wn_final_count()};
-    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
-        struct wn_record *r = wn_record(id);
-
-        if (r)
-            add_record(out, r);
-    }
+    add_records(out);
     wn_collect_stats(out);
     wn_stall_stats(out);
 }

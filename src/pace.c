@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "govern.h"
+#include "life.h"
 
 #define PATIENCE_NS UINT64_C(500000000) /* a few candidates wait this long */
 #define HAND_NS     UINT64_C(2000000)   /* for the records to hand over; who is busy inside a section comes next time */
@@ -49,21 +50,12 @@ wn_pace_waiting(void)
     return young_waiting() + load_relaxed(&wn_waiting_count[1]) + load_relaxed(&wn_waiting_count[2]);
 }
 
-static uint64_t
-objects_alive(void)
-{
-    struct wane_stats s;
-
-    wane_stats(&s);
-    return s.objects_born - s.objects_died;
-}
-
 /* ---- When --------------------------------------------------------------------------------------------------------- */
 
 static bool
 has_grown(const struct pacing *p)
 {
-    return objects_alive() > p->live + p->live / 4;
+    return wn_objects_alive() > p->live + p->live / 4;
 }
 
 /* Young runs are bounded, and each candidate comes to one of each generation once: on a growing heap they do not wait. */
@@ -143,7 +135,7 @@ settle_up(struct pacing *p, const struct wane_collected *r, uint64_t cpu)
         p->backoff++;
     p->ended = wn_now();
     p->cost = r->freed * FRUITFUL >= r->examined ? 0 : cpu;
-    p->live = objects_alive();
+    p->live = wn_objects_alive();
 }
 
 /* The candidates that waited for this generation: all of them are taken, and a batch of young ones. */

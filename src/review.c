@@ -134,10 +134,9 @@ wait_until_merged(struct wn_collection *c)
 static void
 read_word(struct wn_collection *c, struct wn_member *m)
 {
-    (void)c;
     /* acquire E11: the decrements before it, and what they gave back. */
     m->w1 = load_acquire(&m->h->word1);
-    m->left1 = m->left2 = (uint32_t)wn_count(m->w1);
+    m->left1 = m->left2 = WN_MUTANT(trial_believed) ? c->trial.node[m->node].count : (uint32_t)wn_count(m->w1);
     if (!m->out && (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1)))
         m->out = wn_is_gone(m->w1) ? WN_OUT(DIED) : WN_OUT(MOVED);
 }

@@ -7,6 +7,7 @@
 
 #include "driver.h"
 #include "hook.h"
+#include "step.h"
 
 typedef void stall_fn(const struct wane_stall *, void *);
 
@@ -132,8 +133,10 @@ wn_stall_look(void)
         return; /* somebody does */
     n = look(&to, found);
     store_release(&looking, 0u);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        WN_STEP("stall:found");
         report(&to, &found[i]);
+    }
 }
 
 void

@@ -61,6 +61,8 @@ enum wn_mutant {
     WN_MUT_review_takes_transit,    /* step 0 of the review does not look for objects in transit */
     WN_MUT_unshare_at_once,         /* records are summed up without a grace period */
     WN_MUT_share_without_bias,      /* nothing but SHARED keeps a shared object */
+    WN_MUT_trial_believed,          /* the review goes by the counts of the first phase */
+    WN_MUT_retain_keeps_review,     /* a retain does not clear REVIEW */
     WN_MUT_merge_publishes_first,   /* the owner's last release gives word0 up after MERGED is seen */
 };
 #ifndef WN_MUTANT_ID

@@ -14,23 +14,27 @@
 #include "collect.h"
 
 #include "govern.h"
+#include "life.h"
 #include "step.h"
 
-/* A young collection explores at most so many objects: for each candidate, and in all. */
+/* A young collection explores at most so many objects for each candidate; LEAST are allowed to any. */
 #define YOUNG_FACTOR 16
-#define YOUNG_LEAST  4096
+#define LEAST        4096
 
 struct tracer {
     struct wane_visitor visitor;
     struct wn_trial    *trial;
 };
 
-static uint32_t
-read_count(struct wane_header *h, uint64_t w1)
+uint32_t
+wn_suspect_count(struct wane_header *h, uint64_t w1)
 {
-    uint64_t w0 = load_acquire(&h->word0); /* acquire E16 */
-    int64_t  count = wn_count(w1) + ((w1 & WN_MERGED) ? 0 : (int64_t)wn_local(w0));
+    uint64_t w0;
+    int64_t  count;
 
+    WN_STEP("suspect:word1-read");
+    w0 = load_acquire(&h->word0); /* acquire E16 */
+    count = wn_count(w1) + ((w1 & WN_MERGED) ? 0 : (int64_t)wn_local(w0));
     /* Torn between two words: an error here costs a review, or is followed by a candidate event. */
     return count < 0 || count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
@@ -50,7 +54,7 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
             return false;
         n = (w | WN_CLAIMED) + WN_VERSION_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n));
-    *count = read_count(h, n);
+    *count = wn_suspect_count(h, n);
     return true;
 }
 
@@ -103,12 +107,22 @@ begin_collecting(void)
     return wn_grace_is_settled();
 }
 
+/* A graph that grows as fast as it is explored has no end. All that was alive before fits, with as much again. */
+static uint32_t
+most_objects(const struct wn_collection *c)
+{
+    uint64_t most = c->generation == WANE_ALL ? 2 * wn_objects_alive() + c->trial.count + LEAST
+                                              : YOUNG_FACTOR * (uint64_t)c->trial.count + LEAST;
+
+    return most < WN_TRIAL_NONE / 2 ? (uint32_t)most : WN_TRIAL_NONE / 2;
+}
+
 bool
 wn_suspect(struct wn_collection *c)
 {
     c->trial.claim = claim;
     c->trial.trace = trace;
-    c->trial.limit = c->generation == WANE_ALL ? 0 : YOUNG_FACTOR * c->trial.count + YOUNG_LEAST;
+    c->trial.limit = most_objects(c);
     if (!begin_collecting()) {
         store_release(&wn_collecting, 0u);
         c->timed_out = true;
@@ -116,6 +130,7 @@ wn_suspect(struct wn_collection *c)
     }
     while (!chunk(&c->trial, wn_trial_explore))
         WN_STEP("suspect:visited");
+    WN_STEP("suspect:explored");
     if (!c->trial.failed) {
         wn_trial_judge(&c->trial);
         while (!chunk(&c->trial, wn_trial_spread))

@@ -114,8 +114,10 @@ wn_trial_edge(struct wn_trial *t, uintptr_t object)
         return;
     }
     if (i == WN_TRIAL_NONE) {
-        if (t->limit && t->count >= t->limit)
+        if (t->limit && t->count >= t->limit) {
+            t->cut = true;
             return;
+        }
         /* Room first: what is claimed must be in the table. */
         if (!WN_MUTANT(claim_before_room) && !wn_trial_prepare(t, 1)) {
             t->failed = true;

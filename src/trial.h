@@ -47,6 +47,7 @@ struct wn_trial {
     bool                  spreading;
     bool                  failed; /* out of memory: the answer is incomplete */
     uint32_t              limit;  /* objects at most; beyond them the rest of the graph counts as live. 0: none */
+    bool                  cut;    /* there was more */
     uint64_t              edges; /* traced, by both passes */
 };
 

@@ -20,8 +20,8 @@ static struct armed {
 static unsigned        armed_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void *
-actor_main(void *arg)
+void *
+actor_run(void *arg)
 {
     struct actor *a = arg;
 
@@ -47,7 +47,7 @@ actor_start(struct actor *a)
     memset(a, 0, sizeof *a);
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->changed, NULL);
-    pthread_create(&a->thread, NULL, actor_main, a);
+    pthread_create(&a->thread, NULL, actor_run, a);
 }
 
 void

@@ -22,6 +22,7 @@ struct actor {
 };
 
 void actor_start(struct actor *actor);
+void *actor_run(void *actor); /* what an actor's thread does: for threads of the test's own */
 void actor_stop(struct actor *actor);
 void act_begin(struct actor *actor, void (*fn)(void *), void *arg);
 void act_wait(struct actor *actor);

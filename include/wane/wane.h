@@ -506,7 +506,7 @@ struct wane_stall {
  * @fn       called on the background's thread, or in wane_step, outside sections and locks; NULL: nothing is reported. With the
  *           environment variable WANE_STALL_MS set, a line on stderr is written from the start
  * Returns   0, or -ENOMEM
- * Threads   any; the last call counts
+ * Threads   any; the last call counts. A report that has begun still goes to the former fn
  */
 int wane_on_stall(unsigned milliseconds, void (*fn)(const struct wane_stall *stall, void *arg), void *arg);
 
@@ -533,7 +533,7 @@ struct wane_stats {
 };
 
 /**
- * wane_stats - counters since the start; each is monotonic, together they are not a snapshot
+ * wane_stats - counters since the start; each is monotonic. No snapshot, but no end is counted before its beginning
  */
 void wane_stats(struct wane_stats *out);
 
