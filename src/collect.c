@@ -32,6 +32,7 @@ read_candidates(struct wn_collection *c)
         int64_t             n = wn_count(w) + ((w & WN_MERGED) ? 0 : (int64_t)wn_local(load_acquire(&h->word0)));
 
         c->trial.node[i].count = n < 0 || n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+        WN_STEP("collect:count-read");
     }
 }
 
@@ -118,6 +119,7 @@ wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struc
         while (i < end)
             fn(c, &c->member[i++]);
         wane_leave();
+        WN_STEP("collect:slice");
         wn_driver_breathe();
     }
 }

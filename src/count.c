@@ -72,7 +72,7 @@ wn_count_retain(struct wane_header *h)
 void
 wn_count_moved(struct wane_header *h)
 {
-    if (wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT))
+    if (wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) || WN_MUTANT(move_keeps_version))
         return;
     /* release E11: the slot was cleared before. REVIEW goes as in a retain: the mover holds the unit, and versions wrap. */
     if (fetch_add_release(&h->word1, WN_VERSION_ONE) & WN_REVIEW)

@@ -44,6 +44,7 @@ read_both(struct wn_collection *c, struct wn_member *m)
     m->w1 = load_acquire(&m->h->word1);
     if (wn_is_gone(m->w1))
         m->out = true;
+    WN_STEP("review:both-read");
 }
 
 static void
@@ -53,6 +54,7 @@ compare_both(struct wn_collection *c, struct wn_member *m)
     if (load_relaxed(&m->h->word0) != m->w0 || load_relaxed(&m->h->word1) != m->w1 ||
         (wn_is_in_transit(m->h) && !WN_MUTANT(review_takes_transit)))
         m->out = true;
+    WN_STEP("review:both-compared");
 }
 
 static bool
@@ -89,7 +91,7 @@ request(struct wn_collection *c, struct wn_member *m)
             return;
         }
         owner = wn_owner(load_relaxed(&m->h->word0));
-        ask = !(w & (WN_MERGED | WN_QUEUED));
+        ask = !(w & (WN_MERGED | WN_QUEUED)) && !WN_MUTANT(review_keeps_bias);
         n = (w | WN_REVIEW) + WN_VERSION_ONE;
         if (ask)
             n = (n | WN_QUEUED) + WN_COUNT_ONE;
@@ -101,7 +103,8 @@ request(struct wn_collection *c, struct wn_member *m)
 static bool
 is_merged(const struct wn_member *m)
 {
-    return m->out || (load_acquire(&m->h->word1) & (WN_MERGED | WN_QUEUED)) == WN_MERGED;
+    return m->out || WN_MUTANT(review_keeps_bias) ||
+           (load_acquire(&m->h->word1) & (WN_MERGED | WN_QUEUED)) == WN_MERGED;
 }
 
 static void
@@ -135,17 +138,33 @@ read_word(struct wn_collection *c, struct wn_member *m)
     /* acquire E11: the decrements before it, and what they gave back. */
     m->w1 = load_acquire(&m->h->word1);
     m->count = wn_count(m->w1);
-    if (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1))
+    if (WN_MUTANT(review_keeps_bias) && !(m->w1 & WN_MERGED))
+        m->count += (int64_t)wn_local(m->w0 = load_relaxed(&m->h->word0));
+    else if (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1))
         m->out = true;
+    WN_STEP("review:word-read");
+}
+
+static bool
+has_changed(const struct wn_member *m)
+{
+    /* relaxed: a retain before the second trace is in modification order before this load by coherence. */
+    uint64_t w = load_relaxed(&m->h->word1);
+
+    if (WN_MUTANT(review_compares_counts))
+        return wn_count(w) != wn_count(m->w1);
+    if (WN_MUTANT(review_keeps_bias) && load_relaxed(&m->h->word0) != m->w0)
+        return true;
+    return w != m->w1 && !WN_MUTANT(review_skip_words);
 }
 
 static void
 compare_word(struct wn_collection *c, struct wn_member *m)
 {
     (void)c;
-    /* relaxed: a retain before the second trace is in modification order before this load by coherence. */
-    if (load_relaxed(&m->h->word1) != m->w1 && !WN_MUTANT(review_skip_words))
+    if (has_changed(m))
         m->out = true;
+    WN_STEP("review:word-compared");
 }
 
 struct tracer {
@@ -162,6 +181,7 @@ see_edge(struct wane_visitor *visitor, wane_slot *slot)
     void             *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE)); /* acquire E5, E13 */
     struct wn_member *m = object ? wn_member_of(t->collection, WANE_HEADER(object)) : NULL;
 
+    WN_STEP("review:slot-read");
     if (m && !wn_edges_add(t->edges, (uint32_t)(m - t->collection->member)))
         t->failed = true;
 }
@@ -217,17 +237,22 @@ second_trace(struct wn_collection *c)
 bool
 wn_review(struct wn_collection *c)
 {
+    if (WN_MUTANT(review_believes))
+        return trace_all(c, &c->second);
     if (!drop_what_moves(c))
         return false;
     wn_for_members(c, request);
     WN_STEP("review:marked");
     wait_until_merged(c);
     WN_STEP("review:merged");
-    wn_for_members(c, read_word);
+    if (!WN_MUTANT(review_words_after_trace))
+        wn_for_members(c, read_word);
     WN_STEP("review:w1");
     if (!trace_all(c, &c->first))
         return false;
     WN_STEP("review:e1");
+    if (WN_MUTANT(review_words_after_trace))
+        wn_for_members(c, read_word);
     if (!WN_MUTANT(review_skip_grace) && !wn_driver_grace(soon(GRACE_NS)))
         return false;
     WN_STEP("review:grace");

@@ -83,9 +83,11 @@ chunk(struct wn_trial *trial, bool (*work)(struct wn_trial *, uint32_t))
     wn_driver_breathe();
     if (!trial->spreading && !wn_trial_prepare(trial, 16 * WN_COLLECT_SLICE))
         trial->failed = true;
-    wane_enter();
+    if (!WN_MUTANT(suspect_without_section))
+        wane_enter();
     done = work(trial, WN_COLLECT_SLICE);
-    wane_leave();
+    if (!WN_MUTANT(suspect_without_section))
+        wane_leave();
     return done;
 }
 
