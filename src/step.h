@@ -27,6 +27,7 @@ enum wn_mutant {
     WN_MUT_review_skip_second_trace,/* E2 := E1 */
     WN_MUT_review_skip_words,       /* words are not compared */
     WN_MUT_review_believes,         /* what the first phase suspects is garbage */
+    WN_MUT_suspect_without_spreading, /* what live objects reach is not live */
     WN_MUT_suspect_without_section, /* the first phase traces outside of sections */
     WN_MUT_review_words_after_trace,/* w1 after E1 */
     WN_MUT_review_compares_counts,  /* w2 compares counts, not words: no versions, no REVIEW */

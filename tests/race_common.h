@@ -56,7 +56,7 @@ ended(const int *counter)
 
 /* What somebody does on cue. */
 #define DEED(name)      \
-    static void         \
+    static inline void  \
     name(void *unused __attribute__((unused)))
 
 /* Collect; the runtime must not give up. Returns objects freed. */
