@@ -49,6 +49,8 @@ give_back(struct wane_header *h, bool keep, bool older)
 
     do {
         n = (w & ~(WN_CLAIMED | WN_REVIEW | WN_CONDEMNED)) + WN_VERSION_ONE;
+        if (WN_MUTANT(mark_cleared_after_scan))
+            n &= ~WN_MARKS;
         if (older && wn_age(w) < WANE_ALL)
             n += WN_AGE_ONE;
         if (room && !wn_is_gone(n) && !(n & WN_MARKS))

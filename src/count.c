@@ -354,8 +354,10 @@ bool
 wn_count_is_unique(const struct wane_header *h)
 {
     uint64_t w0 = load_relaxed(&h->word0);
-    uint64_t w1 = load_acquire(&h->word1); /* acquire E11: what former holders wrote */
+    uint64_t w1;
 
+    WN_STEP("unique:word0-read");
+    w1 = load_acquire(&h->word1); /* acquire E11: what former holders wrote */
     if (w1 & WN_WEAK)
         return false;
     if (w1 & WN_MERGED)

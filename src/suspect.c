@@ -59,6 +59,9 @@ see_edge(struct wane_visitor *visitor, wane_slot *slot)
     /* acquire E5, E13: the object's header. */
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE));
 
+    if (WN_MUTANT(suspect_in_place) && object)
+        fetch_add_relaxed(&WANE_HEADER(object)->word1,
+                          ((struct tracer *)visitor)->trial->spreading ? WN_COUNT_ONE : -WN_COUNT_ONE);
     WN_STEP("suspect:slot-read");
     if (object)
         wn_trial_edge(((struct tracer *)visitor)->trial, (uintptr_t)WANE_HEADER(object));

@@ -190,4 +190,12 @@ DEED(make_ring_held_by_b)
     wane_release(w->a);
 }
 
+DEED(make_noted_a)
+{
+    wane_enter();
+    w->a = make();
+    note(w->a);
+    wane_leave();
+}
+
 #endif
