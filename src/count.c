@@ -362,5 +362,6 @@ wn_count_is_unique(const struct wane_header *h)
         return false;
     if (w1 & WN_MERGED)
         return wn_count(w1) == 1;
-    return wn_owner(w0) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) && wn_local(w0) == 1 && wn_count(w1) == 0;
+    return wn_owner(w0) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) && wn_local(w0) == 1 &&
+           (wn_count(w1) == 0 || WN_MUTANT(unique_ignores_strangers));
 }

@@ -37,6 +37,8 @@ enum wn_mutant {
     WN_MUT_mark_cleared_after_scan, /* a candidate keeps its mark until it is given back */
     WN_MUT_free_ignores_holders,    /* the killer frees what is claimed or logged */
     WN_MUT_protect_any_word,        /* finalizers are made due whatever has happened since the review */
+    WN_MUT_condemn_any_word,        /* members are condemned whatever has happened since the review */
+    WN_MUT_unique_ignores_strangers,/* the owner looks at its own count only */
     WN_MUT_queue_skip,              /* a unit below zero is subtracted, not queued */
     WN_MUT_defer_at_once,           /* displaced units are dropped without a grace period */
     WN_MUT_no_store_event,          /* consuming stores make no candidate */

@@ -127,6 +127,11 @@ DEED(enter)
     wane_enter();
 }
 
+DEED(retain_a)
+{
+    wane_retain(w->a);
+}
+
 DEED(release_a)
 {
     wane_release(w->a);
