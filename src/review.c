@@ -22,6 +22,8 @@
  */
 #include "collect.h"
 
+#include <stdio.h>
+
 #include "handoff.h"
 #include "step.h"
 
@@ -234,6 +236,19 @@ second_trace(struct wn_collection *c)
     return true;
 }
 
+/* While a word stands still each edge is a unit of its own (in the claim above), unless a trace breaks its contract. */
+static void
+tell_excess(const struct wn_collection *c)
+{
+    static struct wane_atomic32 told;
+
+    for (uint32_t i = 0; i < c->members; i++)
+        if (c->member[i].excess && !exchange_acq_rel(&told, 1u))
+            fprintf(stderr, "wane: an object of type '%s' has fewer references than were traced: some trace callback shows a slot "
+                            "more than once, or one that it does not own; objects are kept for that\n",
+                    wn_type_of(c->member[i].h)->name);
+}
+
 bool
 wn_review(struct wn_collection *c)
 {
@@ -262,5 +277,6 @@ wn_review(struct wn_collection *c)
     wn_for_members(c, compare_word);
     WN_STEP("review:w2");
     c->no_memory |= !wn_subset(c->member, c->members, &c->first, &c->second);
+    tell_excess(c);
     return !c->no_memory;
 }

@@ -21,6 +21,7 @@ struct wn_member {
     uint32_t            node; /* its number in the side table */
     uint32_t            component; /* after wn_components: the number of its group */
     bool                out;
+    bool                excess; /* unchanged, with more edges than units: a trace shows a slot more than once */
 };
 
 /* Edges of members 0 .. n-1: those of i are to[first[i]] .. to[first[i + 1]]. */

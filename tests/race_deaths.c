@@ -248,7 +248,7 @@ dies_at(const char *point)
     assert_int_equal(ended(&w->ended), 2);
 }
 
-/* Both are in the collector's table and die by their counts, at any of its steps: it touches no freed memory, and ends neither. */
+/* Both are in the collector's table and die by their counts, at any of its steps: it touches no freed memory, ends none twice. */
 static void
 race_14_dies_in_the_side_table(void **state)
 {

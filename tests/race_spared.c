@@ -240,7 +240,7 @@ DEED(ask_while_m2_drops)
     wane_leave();
 }
 
-/* Nothing is called when a count comes to one; who asks is told yes only if it is one then, whatever others do beside the question. */
+/* Nothing is called when a count comes to one. Who asks is told yes only if it is one, whatever others do beside the question. */
 static void
 fin_20_the_only_holder_is_told_so(void **state)
 {
