@@ -244,8 +244,8 @@ tell_excess(const struct wn_collection *c)
 
     for (uint32_t i = 0; i < c->members; i++)
         if (c->member[i].excess && !exchange_acq_rel(&told, 1u))
-            fprintf(stderr, "wane: an object of type '%s' has fewer references than were traced: some trace callback shows a slot "
-                            "more than once, or one that it does not own; objects are kept for that\n",
+            fprintf(stderr, "wane: an object of type '%s' has fewer references than were traced: some trace callback shows a "
+                            "slot more than once, or one that it does not own; objects are kept for that\n",
                     wn_type_of(c->member[i].h)->name);
 }
 

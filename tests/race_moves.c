@@ -151,7 +151,13 @@ race_06_each_is_read_while_the_other_is_held(void **state)
 
 DEED(flip_for_long)
 {
-    for (int i = 0; i < 1000000; i++)
+#ifdef WN_TSAN
+    const int rounds = 100000;
+#else
+    const int rounds = 1000000;
+#endif
+
+    for (int i = 0; i < rounds; i++)
         flip(NULL);
     __atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
 }
