@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "final.h"
+#include "govern.h"
 #include "loop.h"
 #include "pace.h"
 #include "stall.h"
@@ -54,7 +55,7 @@ wn_background_tick(uint64_t end)
     collect_if_due(now);
     if (wn_driver_has_more())
         return WN_LEFT_MORE;
-    if (waits || wn_pace_waiting())
+    if (waits || (load_relaxed(&wn_is_automatic) && wn_pace_waiting()))
         return WN_LEFT_WAITS;
     return WN_LEFT_NOTHING;
 }

@@ -22,12 +22,14 @@
 #include "subset.h"
 #include "trial.h"
 
-#define WN_AGES (WANE_ALL + 1)
+#define WN_AGES        (WANE_ALL + 1)
+#define WN_FROZEN_LIST WN_AGES
+#define WN_LISTS       (WN_AGES + 1)
 
 struct wn_collection {
     struct wn_trial       trial;
     struct wn_link       *batch;  /* chunks taken over, not yet in the table */
-    struct wn_chunk      *waiting[WN_AGES]; /* by age: candidates too old for the collections since */
+    struct wn_chunk      *waiting[WN_LISTS]; /* by age: candidates too old for the collections since; the frozen */
     struct wn_chunk      *spare;
     int                   generation; /* -1: only the dead are taken */
     uint32_t              most; /* candidates in one collection; the rest of the batch waits. 0: all */
@@ -43,7 +45,7 @@ struct wn_collection {
 };
 
 extern struct wn_collection wn_collection;
-extern struct wane_atomic64 wn_waiting_count[WN_AGES]; /* entries in waiting, for the pacing */
+extern struct wane_atomic64 wn_waiting_count[WN_LISTS]; /* entries in waiting, for the pacing */
 
 /* Objects traced or changed per section of the collector. */
 #define WN_COLLECT_SLICE 256
@@ -55,6 +57,7 @@ void wn_collection_abandon(void);
 /* The parts. False: give up (out of memory, or a section that does not end). */
 bool wn_take(struct wn_collection *c);
 void wn_take_the_dead(struct wn_collection *c); /* candidates that wait for an old collection may die before it comes */
+void wn_take_the_frozen(struct wn_collection *c); /* they are candidates again */
 bool wn_suspect(struct wn_collection *c);
 bool wn_review(struct wn_collection *c);
 void wn_settle(struct wn_collection *c);
@@ -64,6 +67,16 @@ void wn_member_let_go(struct wn_collection *c, struct wn_member *m);
 
 /* Call fn for members 0 .. n-1, in sections of WN_COLLECT_SLICE. */
 void wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struct wn_member *));
+
+/* Objects lie anywhere in memory: the one that is looked at AHEAD members later is fetched now. */
+#define WN_AHEAD 8
+
+static inline void
+wn_member_fetch_ahead(const struct wn_collection *c, uint32_t i)
+{
+    if (i + WN_AHEAD < c->members)
+        __builtin_prefetch(c->member[i + WN_AHEAD].h, 1);
+}
 
 /* The member that an object is, or NULL. */
 struct wn_member *wn_member_of(struct wn_collection *c, const struct wane_header *h);

@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <wane/collector.h>
+
 #include "background.h"
 #include "collect.h"
 #include "final.h"
@@ -210,6 +212,7 @@ wane_shutdown(void)
 
     if (wn_in_section())
         return -EDEADLK;
+    (void)wane_unfreeze();
     drain_everything();
     wn_background_stop();
     wn_final_stop();

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "death.h"
+#include "govern.h"
 #include "handoff.h"
 #include "memory.h"
 #include "share.h"
@@ -23,7 +24,7 @@ init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 
     /* relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
     store_relaxed(&h->word0, (uint64_t)t->id << WN_TYPE_SHIFT | r->pub.me | quiet | 1);
-    store_relaxed(&h->word1, WN_WORD1_BORN);
+    store_relaxed(&h->word1, WN_WORD1_BORN | load_relaxed(&wn_era));
 }
 
 static struct wane_header *

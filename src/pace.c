@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "govern.h"
+
 #define PATIENCE_NS UINT64_C(500000000) /* a few candidates wait this long */
 #define HAND_NS     UINT64_C(2000000)   /* for the records to hand over; who is busy inside a section comes next time */
 #define SHARE       10                  /* at most one part in SHARE of a core for a generation that finds little */
@@ -111,6 +113,8 @@ wn_pace_due(uint64_t now)
     uint64_t middle = load_relaxed(&wn_waiting_count[1]), old = load_relaxed(&wn_waiting_count[2]);
     bool     young = is_young_due(n, now);
 
+    if (!load_relaxed(&wn_is_automatic))
+        return -1;
     if ((middle || old) && is_old_due(n, now))
         return 2;
     if (middle && middle >= load_relaxed(&threshold[1]) && is_young_paid_for(&pacing[1], now))

@@ -18,7 +18,6 @@
 #include "stack.h"
 #include "step.h"
 
-#define WN_MAX_RECORDS 65534
 #define WN_CACHE_LINE  128 /* two lines: the prefetcher pulls pairs */
 
 /* attention bits */

@@ -45,7 +45,7 @@ read_both(struct wn_collection *c, struct wn_member *m)
     m->w0 = load_relaxed(&m->h->word0);
     m->w1 = load_acquire(&m->h->word1);
     if (wn_is_gone(m->w1))
-        m->out = true;
+        m->out = WN_OUT(DIED);
     WN_STEP("review:both-read");
 }
 
@@ -55,7 +55,7 @@ compare_both(struct wn_collection *c, struct wn_member *m)
     (void)c;
     if (load_relaxed(&m->h->word0) != m->w0 || load_relaxed(&m->h->word1) != m->w1 ||
         (wn_is_in_transit(m->h) && !WN_MUTANT(review_takes_transit)))
-        m->out = true;
+        m->out = WN_OUT(MOVED);
     WN_STEP("review:both-compared");
 }
 
@@ -82,14 +82,16 @@ request(struct wn_collection *c, struct wn_member *m)
     uint32_t          owner;
     bool              ask;
 
-    if (m->out || !wn_node_reserve(r)) {
-        c->no_memory |= !m->out;
-        m->out = true;
+    if (m->out)
+        return;
+    if (!wn_node_reserve(r)) {
+        c->no_memory = true;
+        m->out = WN_OUT(MEMORY);
         return;
     }
     do {
         if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL) {
-            m->out = true;
+            m->out = wn_is_gone(w) ? WN_OUT(DIED) : WN_OUT(HELD);
             return;
         }
         owner = wn_owner(load_relaxed(&m->h->word0));
@@ -128,10 +130,19 @@ wait_until_merged(struct wn_collection *c)
     }
     c->timed_out |= i < c->members;
     for (; i < c->members; i++)
-        c->member[i].out |= !is_merged(&c->member[i]);
+        if (!is_merged(&c->member[i]))
+            c->member[i].out = WN_OUT(OWNER);
 }
 
 /* ---- 2 and 4: words and traces ------------------------------------------------------------------------------------ */
+
+static uint32_t
+count_in(const struct wn_member *m, uint64_t w1)
+{
+    uint64_t local = WN_MUTANT(review_keeps_bias) && !(w1 & WN_MERGED) ? wn_local(load_relaxed(&m->h->word0)) : 0;
+
+    return (uint32_t)((uint64_t)wn_count(w1) + local);
+}
 
 static void
 read_word(struct wn_collection *c, struct wn_member *m)
@@ -139,11 +150,9 @@ read_word(struct wn_collection *c, struct wn_member *m)
     (void)c;
     /* acquire E11: the decrements before it, and what they gave back. */
     m->w1 = load_acquire(&m->h->word1);
-    m->count = wn_count(m->w1);
-    if (WN_MUTANT(review_keeps_bias) && !(m->w1 & WN_MERGED))
-        m->count += (int64_t)wn_local(m->w0 = load_relaxed(&m->h->word0));
-    else if (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1))
-        m->out = true;
+    m->left1 = m->left2 = count_in(m, m->w1);
+    if (!m->out && !WN_MUTANT(review_keeps_bias) && (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1)))
+        m->out = wn_is_gone(m->w1) ? WN_OUT(DIED) : WN_OUT(MOVED);
     WN_STEP("review:word-read");
 }
 
@@ -153,10 +162,8 @@ has_changed(const struct wn_member *m)
     /* relaxed: a retain before the second trace is in modification order before this load by coherence. */
     uint64_t w = load_relaxed(&m->h->word1);
 
-    if (WN_MUTANT(review_compares_counts))
-        return wn_count(w) != wn_count(m->w1);
-    if (WN_MUTANT(review_keeps_bias) && load_relaxed(&m->h->word0) != m->w0)
-        return true;
+    if (WN_MUTANT(review_compares_counts) || WN_MUTANT(review_keeps_bias))
+        return count_in(m, w) != m->left1;
     return w != m->w1 && !WN_MUTANT(review_skip_words);
 }
 
@@ -164,8 +171,8 @@ static void
 compare_word(struct wn_collection *c, struct wn_member *m)
 {
     (void)c;
-    if (has_changed(m))
-        m->out = true;
+    if (!m->out && has_changed(m))
+        m->out = WN_OUT(MOVED);
     WN_STEP("review:word-compared");
 }
 
@@ -192,7 +199,7 @@ static void
 trace_one(struct tracer *t, struct wn_member *m)
 {
     if (!m->out && wn_is_gone(load_acquire(&m->h->word1))) /* H19: not the slots of the dying */
-        m->out = true;
+        m->out = WN_OUT(DIED);
     if (!m->out)
         wn_type_trace(wn_type_of(m->h), m->h, &t->visitor);
     wn_edges_next(t->edges);
@@ -210,9 +217,13 @@ trace_all(struct wn_collection *c, struct wn_edges *edges)
     for (uint32_t i = 0; i < c->members && !t.failed;) {
         uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
 
+        uint32_t most = edges->count + WN_TRIAL_EDGES * WN_COLLECT_SLICE;
+
         wane_enter();
-        while (i < end)
+        while (i < end && edges->count <= most) {
+            wn_member_fetch_ahead(c, i);
             trace_one(&t, &c->member[i++]);
+        }
         wane_leave();
         wn_driver_breathe();
     }

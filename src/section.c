@@ -17,7 +17,7 @@
  * Exit: the key's destructor drains what it may and gives the home record up. Other destructors that run later borrow a
  * record for each section (me == WN_ME_EXITING).
  *
- * Progress: wait-free but for adopting a record, which is lock-free; it waits only when memory or the 65,534 ids are
+ * Progress: wait-free but for adopting a record, which is lock-free; it waits only when memory or the 65,500 ids are
  * exhausted and all emergency records are taken.
  */
 #include <pthread.h>
@@ -126,6 +126,8 @@ wane_leave_slow(void)
     if (!r || (load_relaxed(&r->pub.ctr) & WANE_NEST) != 1)
         wn_fatal(NULL, "wane_leave without wane_enter");
     bits = load_relaxed(&r->pub.attention);
+    if (WN_MUTANT(leave_early))
+        close_on(r);
     if (bits & ~WN_LENT)
         wn_tend(r, bits);
     if (load_relaxed(&r->pub.attention) & WN_LENT) {

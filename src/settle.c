@@ -51,6 +51,14 @@ any(const struct component *k, bool (*is)(const struct wn_member *))
     return false;
 }
 
+/* The component is kept, this time. */
+static void
+keep(const struct component *k, uint8_t why)
+{
+    for (uint32_t i = 0; i < k->n; i++)
+        at(k, i)->out = why;
+}
+
 /* Call fn for all members, in sections of one slice. */
 static void
 for_all(const struct component *k, void (*fn)(const struct component *, struct wn_member *))
@@ -59,8 +67,11 @@ for_all(const struct component *k, void (*fn)(const struct component *, struct w
         uint32_t end = i + WN_COLLECT_SLICE < k->n ? i + WN_COLLECT_SLICE : k->n;
 
         wane_enter();
-        while (i < end)
+        while (i < end) {
+            if (i + WN_AHEAD < k->n)
+                __builtin_prefetch(at(k, i + WN_AHEAD)->h, 1);
             fn(k, at(k, i++));
+        }
         wn_death_run(wn_standing());
         wane_leave();
     }
@@ -92,7 +103,8 @@ schedule_finalizers(const struct component *k)
     struct wn_final_batch *b = wn_malloc(sizeof *b + k->n * sizeof b->entry[0]);
 
     if (!b) {
-        k->c->no_memory = true; /* the component waits for a later collection */
+        k->c->no_memory = true;
+        keep(k, WN_OUT(MEMORY));
         return;
     }
     for (b->count = 0; b->count < k->n; b->count++) {
@@ -105,11 +117,13 @@ schedule_finalizers(const struct component *k)
         while (b->count--)
             unprotect(at(k, b->count));
         wn_free(b);
+        keep(k, WN_OUT(MOVED));
         return;
     }
     for (uint32_t i = 0; i < k->n; i++)
         k->c->result.finalized += finalizer_is_due(at(k, i));
     wn_final_add_batch(b);
+    keep(k, WN_OUT(FINALIZERS));
 }
 
 /* ---- The decision ------------------------------------------------------------------------------------------------- */
@@ -302,9 +316,10 @@ settle(const struct component *k)
         wane_leave();
         return;
     }
-    if (!decide(k))
-        return;
-    destroy(k);
+    if (decide(k))
+        destroy(k);
+    else
+        keep(k, WN_OUT(UPGRADED));
 }
 
 void

@@ -56,6 +56,9 @@ enum wn_mutant {
     WN_MUT_notify_ignores_death,    /* callbacks are registered after the death */
     WN_MUT_cancel_by_store,         /* a callback is cancelled by a store, not by a CAS */
     WN_MUT_claim_ignored,           /* enter goes on although claimed */
+    WN_MUT_claim_looks_first,       /* the claimer looks at ctr before it announces itself */
+    WN_MUT_claim_no_membarrier,     /* nothing makes the entering thread's store visible to the claimer */
+    WN_MUT_leave_early,             /* a section is closed before the work at its end */
     WN_MUT_dispose_twice,
     WN_MUT_upgrade_counts_immortal, /* upgrades of an immortal object count, its releases do not */
     WN_MUT_young_forgets,           /* a young collection drops candidates that it takes for live */

@@ -13,6 +13,7 @@
  */
 #include "collect.h"
 
+#include "govern.h"
 #include "step.h"
 
 /* A young collection explores at most so many objects: for each candidate, and in all. */
@@ -45,7 +46,7 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
     if (!wn_type_of(h)->traced)
         return false;
     do {
-        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation)
+        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation || wn_is_frozen(w))
             return false;
         n = (w | WN_CLAIMED) + WN_VERSION_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n));

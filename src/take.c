@@ -6,10 +6,14 @@
  * holds the memory. An older one keeps its mark, and its entry moves to the waiting list of its age: the mark says that it is
  * logged, so it is logged once, however often it is touched before a collection of its generation comes.
  *
+ * A frozen one (govern.h) waits on a list of its own, whatever its age.
+ *
  * Only the collector changes ages, so an entry is on the list of its object's age, or of an age that the object has left since
  * by another entry (an object may have two). Lists are the driver's alone.
  */
 #include "collect.h"
+
+#include "govern.h"
 
 /* One RMW: the mark goes, CLAIMED comes (not on the dead: they are freed if this was the last holder). */
 static bool
@@ -29,21 +33,21 @@ exchange_mark(struct wane_header *h, uint64_t mark)
 }
 
 static bool
-set_aside(struct wn_collection *c, unsigned age, uintptr_t entry)
+set_aside(struct wn_collection *c, unsigned list, uintptr_t entry)
 {
-    struct wn_chunk *to = c->waiting[age];
+    struct wn_chunk *to = c->waiting[list];
 
     if (!to || to->count == WN_CHUNK_ENTRIES) {
         to = c->spare ? c->spare : wn_chunk_make();
         if (!to)
             return false;
         c->spare = NULL;
-        to->link.next = (struct wn_link *)c->waiting[age];
+        to->link.next = (struct wn_link *)c->waiting[list];
         to->count = to->next = 0;
-        c->waiting[age] = to;
+        c->waiting[list] = to;
     }
     to->entry[to->count++] = entry;
-    fetch_add_relaxed(&wn_waiting_count[age], 1u);
+    fetch_add_relaxed(&wn_waiting_count[list], 1u);
     return true;
 }
 
@@ -54,6 +58,8 @@ take_entry(struct wn_collection *c, uintptr_t entry)
     struct wane_header *h = (struct wane_header *)(entry & ~WN_ENTRY_KIND);
     uint64_t            w = load_acquire(&h->word1);
 
+    if (!wn_is_gone(w) && wn_is_frozen(w))
+        return set_aside(c, WN_FROZEN_LIST, entry);
     if (!wn_is_gone(w) && (int)wn_age(w) > c->generation)
         return set_aside(c, wn_age(w), entry);
     if (exchange_mark(h, entry & WN_ENTRY_OWN ? WN_OWNLOG : WN_BUFFERED) &&
@@ -70,6 +76,17 @@ append(struct wn_link **end, struct wn_link *list)
     *end = list;
 }
 
+static void
+take_over(struct wn_collection *c, unsigned list)
+{
+    uint64_t n = load_relaxed(&wn_waiting_count[list]);
+
+    append(&c->batch, (struct wn_link *)c->waiting[list]);
+    c->waiting[list] = NULL;
+    fetch_add_relaxed(&wn_waiting_count[list], -n);
+    fetch_add_relaxed(&wn_handed_count, n);
+}
+
 /* What waits for a generation up to `oldest`, then what an earlier call has left, then what was handed over since: a
  * collection of a part of it takes the old ones. */
 static void
@@ -78,14 +95,8 @@ gather(struct wn_collection *c, int oldest)
     struct wn_link *left = c->batch;
 
     c->batch = NULL;
-    for (int age = oldest; age >= 0; age--) {
-        uint64_t n = load_relaxed(&wn_waiting_count[age]);
-
-        append(&c->batch, (struct wn_link *)c->waiting[age]);
-        c->waiting[age] = NULL;
-        fetch_add_relaxed(&wn_waiting_count[age], -n);
-        fetch_add_relaxed(&wn_handed_count, n);
-    }
+    for (int list = oldest; list >= 0; list--)
+        take_over(c, (unsigned)list);
     append(&c->batch, left);
     append(&c->batch, wn_stack_take(&wn_handed));
 }
@@ -135,6 +146,12 @@ wn_take_the_dead(struct wn_collection *c)
 {
     c->generation = -1;
     c->most = 0;
-    gather(c, WANE_ALL);
+    gather(c, WN_FROZEN_LIST);
     (void)take_batch(c);
+}
+
+void
+wn_take_the_frozen(struct wn_collection *c)
+{
+    take_over(c, WN_FROZEN_LIST);
 }
