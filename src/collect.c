@@ -32,6 +32,7 @@ read_candidates(struct wn_collection *c)
         struct wane_header *h = (struct wane_header *)wn_trial_object(&c->trial.node[i]);
 
         c->trial.node[i].count = wn_suspect_count(h, load_acquire(&h->word1));
+        WN_STEP("collect:count-read");
     }
 }
 
@@ -48,6 +49,8 @@ give_back(struct wane_header *h, bool keep, bool older)
 
     do {
         n = (w & ~(WN_CLAIMED | WN_REVIEW | WN_CONDEMNED)) + WN_VERSION_ONE;
+        if (WN_MUTANT(mark_cleared_after_scan))
+            n &= ~WN_MARKS;
         if (older && wn_age(w) < WANE_ALL)
             n += WN_AGE_ONE;
         if (older)
@@ -122,6 +125,7 @@ wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struc
             fn(c, &c->member[i++]);
         }
         wane_leave();
+        WN_STEP("collect:slice");
         wn_driver_breathe();
     }
 }

@@ -50,7 +50,7 @@ free_dead(struct wn_record *r, struct wane_header *h, uint64_t w)
 void
 wn_free_if_last(struct wn_record *r, struct wane_header *h, uint64_t w)
 {
-    if ((w & WN_DEAD) && !(w & WN_HOLDERS))
+    if ((w & WN_DEAD) && (!(w & WN_HOLDERS) || WN_MUTANT(free_ignores_holders)))
         free_dead(r, h, w);
 }
 

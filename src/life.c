@@ -31,6 +31,8 @@
 #include "stall.h"
 #include "step.h"
 
+#define MADE_BY_FINALIZERS 10000 /* finalizers that shutdown runs, besides those of the objects that it finds */
+
 #ifdef WN_STEPS
 void (*wn_step_hook)(const char *point);
 bool (*wn_memory_hook)(size_t bytes);
@@ -175,20 +177,30 @@ objects_dead(void)
     return s.objects_died + s.finalized;
 }
 
-/* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. */
+/* Each object that lives has one finalizer at most; more than that are of objects that finalizers make. */
+static uint64_t
+most_finalizers(void)
+{
+    struct wane_stats s;
+
+    wane_stats(&s);
+    return s.finalized + (s.objects_born - s.objects_died) + MADE_BY_FINALIZERS;
+}
+
+/* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. Or finalizers make more and more. */
 static void
 drain_everything(void)
 {
-    uint64_t before;
+    uint64_t most = most_finalizers(), before;
 
     do {
         before = objects_dead();
         (void)wane_barrier();
         (void)wane_collect(WANE_ALL, NULL);
-        while (wn_final_pending())
-            if (!wn_final_run())
+        while (wn_final_pending() && wn_final_count() < most)
+            if (!wn_final_run(WN_FINAL_BATCH))
                 wn_driver_pause(); /* the finalizer thread is inside one */
-    } while (objects_dead() != before);
+    } while (objects_dead() != before && wn_final_count() < most);
     wn_driver_begin();
     (void)wn_driver_bury(wn_now() + UINT64_C(1000000000)); /* the memory of what died last, unless others go on */
     wn_driver_end();

@@ -83,7 +83,7 @@ for_all(const struct component *k, void (*fn)(const struct component *, struct w
 static bool
 protect(struct wn_member *m)
 {
-    uint64_t w = m->w1;
+    uint64_t w = WN_MUTANT(protect_any_word) ? load_acquire(&m->h->word1) : m->w1;
 
     return cas_acq_rel(&m->h->word1, &w,
                        (w | (finalizer_is_due(m) ? WN_FINALIZED : 0)) + WN_COUNT_ONE + WN_VERSION_ONE);
@@ -110,6 +110,7 @@ schedule_finalizers(const struct component *k)
     for (b->count = 0; b->count < k->n; b->count++) {
         if (!protect(at(k, b->count)))
             break;
+        WN_STEP("final:protected");
         b->entry[b->count] = (uintptr_t)at(k, b->count)->h | finalizer_is_due(at(k, b->count));
     }
     if (b->count < k->n) { /* somebody has it: not garbage */

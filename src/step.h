@@ -26,6 +26,19 @@ enum wn_mutant {
     WN_MUT_review_skip_grace,       /* no grace period between the two traces */
     WN_MUT_review_skip_second_trace,/* E2 := E1 */
     WN_MUT_review_skip_words,       /* words are not compared */
+    WN_MUT_review_believes,         /* what the first phase suspects is garbage */
+    WN_MUT_suspect_without_spreading, /* what live objects reach is not live */
+    WN_MUT_suspect_without_section, /* the first phase traces outside of sections */
+    WN_MUT_review_words_after_trace,/* w1 after E1 */
+    WN_MUT_review_compares_counts,  /* w2 compares counts, not words: no versions, no REVIEW */
+    WN_MUT_review_keeps_bias,       /* nobody merges: local counts, which have no version, are read as they are */
+    WN_MUT_move_keeps_version,      /* a unit moved from slot to slot leaves no trace in the header */
+    WN_MUT_suspect_in_place,        /* the first phase counts edges in the headers */
+    WN_MUT_mark_cleared_after_scan, /* a candidate keeps its mark until it is given back */
+    WN_MUT_free_ignores_holders,    /* the killer frees what is claimed or logged */
+    WN_MUT_protect_any_word,        /* finalizers are made due whatever has happened since the review */
+    WN_MUT_condemn_any_word,        /* members are condemned whatever has happened since the review */
+    WN_MUT_unique_ignores_strangers,/* the owner looks at its own count only */
     WN_MUT_queue_skip,              /* a unit below zero is subtracted, not queued */
     WN_MUT_defer_at_once,           /* displaced units are dropped without a grace period */
     WN_MUT_no_store_event,          /* consuming stores make no candidate */

@@ -74,6 +74,8 @@ wn_subset(struct wn_member *member, uint32_t n, const struct wn_edges *first, co
     for (uint32_t i = 0; i < second->count; i++)
         member[second->to[i]].left2--;
     for (uint32_t i = 0; i < n; i++)
+        member[i].excess = !member[i].out && (int32_t)member[i].left1 < 0;
+    for (uint32_t i = 0; i < n; i++)
         if (member[i].out)
             stack[depth++] = i;
         else

@@ -30,6 +30,7 @@ struct wn_member {
     };
     uint32_t            node; /* its number in the side table */
     uint8_t             out; /* 0, or why it is not, or no longer, in G: 1 + enum wane_abort */
+    bool                excess; /* unchanged, with more edges than units: a trace shows a slot more than once */
 };
 
 #define WN_OUT(why) ((uint8_t)(1 + WANE_ABORT_##why))

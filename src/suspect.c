@@ -64,6 +64,9 @@ see_edge(struct wane_visitor *visitor, wane_slot *slot)
     /* acquire E5, E13: the object's header. */
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE));
 
+    if (WN_MUTANT(suspect_in_place) && object)
+        fetch_add_relaxed(&WANE_HEADER(object)->word1,
+                          ((struct tracer *)visitor)->trial->spreading ? WN_COUNT_ONE : -WN_COUNT_ONE);
     WN_STEP("suspect:slot-read");
     if (object)
         wn_trial_edge(((struct tracer *)visitor)->trial, (uintptr_t)WANE_HEADER(object));
@@ -88,9 +91,11 @@ chunk(struct wn_trial *trial, bool (*work)(struct wn_trial *, uint32_t))
     wn_driver_breathe();
     if (!trial->spreading && !wn_trial_prepare(trial, 16 * WN_COLLECT_SLICE))
         trial->failed = true;
-    wane_enter();
+    if (!WN_MUTANT(suspect_without_section))
+        wane_enter();
     done = work(trial, WN_COLLECT_SLICE);
-    wane_leave();
+    if (!WN_MUTANT(suspect_without_section))
+        wane_leave();
     return done;
 }
 

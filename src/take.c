@@ -25,7 +25,7 @@ exchange_mark(struct wane_header *h, uint64_t mark)
 
     do {
         gone = wn_is_gone(w);
-        n = ((w & ~mark) | (gone ? 0 : WN_CLAIMED)) + WN_VERSION_ONE;
+        n = ((WN_MUTANT(mark_cleared_after_scan) && !gone ? w : w & ~mark) | (gone ? 0 : WN_CLAIMED)) + WN_VERSION_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E12 */
     if (gone)
         wn_free_if_last(wn_standing(), h, n);

@@ -175,7 +175,8 @@ wn_trial_spread(struct wn_trial *t, uint32_t budget)
         struct wn_trial_node *node = &t->node[t->live];
 
         t->live = node->in;
-        t->trace(t, wn_trial_object(node));
+        if (!WN_MUTANT(suspect_without_spreading))
+            t->trace(t, wn_trial_object(node));
     }
     return t->live == WN_TRIAL_NONE;
 }

@@ -549,7 +549,7 @@ void wane_type_stats(void (*fn)(const char *name, int64_t objects, int64_t bytes
  *
  * Returns   0: no object is left; else how many (at most INT_MAX); -EDEADLK inside a section
  * Threads   one; other threads should be done with their objects. The runtime can be used again afterwards
- * Progress  blocking: on sections, logs, and finalizers
+ * Progress  blocking: on sections, logs, and finalizers (when these have made 10,000 others due, it goes on without the rest)
  */
 int wane_shutdown(void);
 
