@@ -47,8 +47,8 @@ struct wn_collection {
 extern struct wn_collection wn_collection;
 extern struct wane_atomic64 wn_waiting_count[WN_LISTS]; /* entries in waiting, for the pacing */
 
-/* Objects traced or changed per section of the collector. */
-#define WN_COLLECT_SLICE 256
+/* Objects traced or changed per section of the collector: each may be a cache miss or three, and grace periods wait. */
+#define WN_COLLECT_SLICE 64
 
 /* Driver lock held, outside sections. */
 void wn_collection_run(int generation, uint32_t most, struct wane_collected *result);

@@ -215,9 +215,9 @@ trace_all(struct wn_collection *c, struct wn_edges *edges)
     }
     for (uint32_t i = 0; i < c->members && !t.failed;) {
         uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
-
         uint32_t most = edges->count + WN_TRIAL_EDGES * WN_COLLECT_SLICE;
 
+        t.failed |= !wn_edges_reserve(edges, 2 * WN_TRIAL_EDGES * WN_COLLECT_SLICE); /* outside the section */
         wane_enter();
         while (i < end && edges->count <= most) {
             wn_member_fetch_ahead(c, i);

@@ -14,19 +14,27 @@ wn_edges_begin(struct wn_edges *e, uint32_t members)
 }
 
 bool
+wn_edges_reserve(struct wn_edges *e, uint32_t n)
+{
+    size_t    capacity = (size_t)e->capacity * 2 + n;
+    uint32_t *grown = NULL;
+
+    if (e->capacity - e->count >= n)
+        return true;
+    if (capacity < UINT32_MAX)
+        grown = wn_scratch_grow(e->to, e->count * sizeof *grown, capacity * sizeof *grown);
+    if (!grown)
+        return false;
+    e->to = grown;
+    e->capacity = (uint32_t)capacity;
+    return true;
+}
+
+bool
 wn_edges_add(struct wn_edges *e, uint32_t to)
 {
-    if (e->count == e->capacity) {
-        size_t    capacity = (size_t)e->capacity * 2 + 1024;
-        uint32_t *grown = NULL;
-
-        if (capacity < UINT32_MAX)
-            grown = wn_scratch_grow(e->to, e->count * sizeof *grown, capacity * sizeof *grown);
-        if (!grown)
-            return false;
-        e->to = grown;
-        e->capacity = (uint32_t)capacity;
-    }
+    if (!wn_edges_reserve(e, 1))
+        return false;
     e->to[e->count++] = to;
     return true;
 }

@@ -110,24 +110,35 @@ let_go(struct wn_collection *c, struct wn_chunk *chunk)
         c->spare = chunk;
 }
 
+/* What fits in a section. False: no memory. */
+static bool
+take_slice(struct wn_collection *c, struct wn_chunk *chunk)
+{
+    uint32_t before = chunk->next;
+    uint32_t end = chunk->count - before < WN_COLLECT_SLICE ? chunk->count : before + WN_COLLECT_SLICE;
+    bool     room = c->generation < 0 || wn_trial_prepare(&c->trial, WN_COLLECT_SLICE);
+
+    wane_enter();
+    while (room && chunk->next < end && (room = take_entry(c, chunk->entry[chunk->next])))
+        chunk->next++;
+    wane_leave();
+    fetch_add_relaxed(&wn_handed_count, -(uint64_t)(chunk->next - before));
+    wn_driver_breathe();
+    return room;
+}
+
 static bool
 take_batch(struct wn_collection *c)
 {
     while (c->batch && (!c->most || c->trial.count < c->most)) {
         struct wn_chunk *chunk = (struct wn_chunk *)c->batch;
-        bool             room = c->generation < 0 || wn_trial_prepare(&c->trial, WN_CHUNK_ENTRIES);
-        uint32_t         before = chunk->next;
 
-        wane_enter();
-        while (room && chunk->next < chunk->count && (room = take_entry(c, chunk->entry[chunk->next])))
-            chunk->next++;
-        wane_leave();
-        fetch_add_relaxed(&wn_handed_count, -(uint64_t)(chunk->next - before));
-        if (!room)
+        if (!take_slice(c, chunk))
             return false; /* the rest of the batch waits, marked, for the next collection */
+        if (chunk->next < chunk->count)
+            continue;
         c->batch = chunk->link.next;
         let_go(c, chunk);
-        wn_driver_breathe();
     }
     c->result.candidates = c->trial.count;
     return true;
