@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * memory.h - how much memory objects may take, and what goes when it is short
+ *
+ * *Used* are the bytes of all objects that are in memory: payloads, headers and what stands before these, alive or waiting for a
+ * grace period. What malloc adds, and the runtime's own logs and tables, are not in it.
+ *
+ * Memory is *short* while more is used than the soft limit. Then the background collects sooner, and a *purge* goes round:
+ * caches give up entries, soft references their targets, callbacks what they know of. The hard limit makes wane_new fail.
+ */
+#ifndef WANE_MEMORY_H
+#define WANE_MEMORY_H
+
+#include <wane/wane.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* ---- Budgets -------------------------------------------------------------------------------------------------- */
+
+/**
+ * wane_budget - limit what objects may use
+ *
+ * @soft     bytes; above it memory is short. 0: it never is
+ * @hard     bytes; above it wane_new fails. 0: no limit
+ * Returns   0; -EINVAL: both are set and soft is the larger one
+ * Errors    of wane_new and of all that makes objects, when the hard limit is reached: NULL with ENOMEM. Outside sections that
+ *           comes after a purge, a grace period and a collection have not made room; a collection is left out if the last one,
+ *           which found little, took so long that the next would have to wait for more than a second. Inside a section it
+ *           comes at once. Release, stores, leaves and collections are never refused
+ * Threads   any; the last call counts
+ * Progress  of wane_budget: wait-free. Of wane_new at the hard limit: inside a section wait-free; outside it takes turns with
+ *           purges and drivers and waits for sections, about two seconds at most, beside what callbacks and collections take
+ *
+ * A record (a thread that is in a section, or was) counts for itself and reports each granule: 64 KiB, or a 64th of the smaller
+ * limit if that is less (256 bytes at least). So the limits are exact to within records (as in the statistics) times granule.
+ *
+ * wane_budget_used - what is used now
+ *
+ * Returns   bytes; the sum over all records, no snapshot while others make and free
+ * Progress  wait-free; linear in the records
+ */
+int    wane_budget(size_t soft, size_t hard);
+size_t wane_budget_used(void);
+
+/**
+ * wane_on_pressure - have a callback called by each purge
+ *
+ * @fn       told how many bytes are wanted; lets go of what it can do without, and says how many bytes that was. Called outside
+ *           sections, one at a time, on the background's thread, in wane_step, wane_purge, or in a wane_new at the hard limit.
+ *           It may make and release objects (a wane_new at the hard limit is refused at once) and collect. It must not need a
+ *           lock that is held around a wane_new outside a section, or around wane_off_pressure
+ * Returns   0; -EINVAL (fn is NULL); -ENOMEM
+ * Threads   any
+ * Progress  blocking: on the purge that is under way, unless this call comes from inside of it
+ *
+ * wane_off_pressure - call it no more
+ *
+ * Returns   true: it is not called any more, and does not run (unless this call comes from inside of it). false: it was not
+ *           registered, or not with this arg
+ * Threads   any
+ * Progress  blocking: on the purge that is under way
+ */
+int  wane_on_pressure(size_t (*fn)(size_t bytes, void *arg), void *arg);
+bool wane_off_pressure(size_t (*fn)(size_t bytes, void *arg), void *arg);
+
+/**
+ * wane_purge - let go of what can be done without: first from caches, then soft references, then by callbacks
+ *
+ * @bytes    how much; SIZE_MAX: all
+ * Returns   an estimate of what was let go: it is free after a grace period. 0 inside a section, and inside a purge
+ * Threads   any
+ * Progress  blocking: on another thread's purge, and on what callbacks do
+ */
+size_t wane_purge(size_t bytes);
+
+/**
+ * wane_trim - give memory that nobody uses back to the system
+ *
+ * Returns   0; -EDEADLK inside a section, or in a thread that is ending
+ * Threads   any
+ * Progress  blocking: on the driver and, a second at most, on sections. It goes through all free memory of the process
+ */
+int wane_trim(void);
+
+struct wane_memory_stats {
+    uint64_t used, soft, hard; /* bytes now, and the limits */
+    uint64_t refused;          /* objects that the hard limit kept from being made */
+    uint64_t waits;            /* times that a thread tried to make room at the hard limit */
+    uint64_t purges;           /* by whomever */
+    uint64_t purged_bytes;     /* estimates, summed up */
+};
+
+/**
+ * wane_memory_stats - the numbers above; counters are monotonic, together they are not a snapshot
+ */
+void wane_memory_stats(struct wane_memory_stats *out);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+
+#endif
