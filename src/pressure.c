@@ -8,6 +8,7 @@
 #include "budget.h"
 #include "driver.h"
 #include "memory.h"
+#include "soft.h"
 
 #define NAP_LEAST UINT64_C(10000000) /* what was let go is free after a grace period: time for that */
 #define NAP_MOST  (64 * NAP_LEAST)
@@ -161,7 +162,10 @@ call_all(size_t bytes)
 static size_t
 purge(size_t bytes)
 {
-    size_t freed = call_all(bytes);
+    size_t freed = wn_soft_purge(bytes);
+
+    if (freed < bytes)
+        freed += call_all(bytes - freed);
 
     fetch_add_relaxed(&purges, 1u);
     fetch_add_relaxed(&purged, (uint64_t)freed);
@@ -229,4 +233,5 @@ wn_pressure_stats(struct wane_memory_stats *out)
 {
     out->purges = load_relaxed(&purges);
     out->purged_bytes = load_relaxed(&purged);
+    wn_soft_stats(out);
 }

@@ -43,6 +43,8 @@ wn_room_make(size_t bytes)
 {
     uint64_t since = wn_now(), deadline = since + ROOM_NS, later;
 
+    if (!wn_budget_lack(bytes))
+        return true;
     if (wn_pressure_is_mine() || wane_self.me == WN_ME_EXITING)
         return false;
     wn_budget_count_wait();

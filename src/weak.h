@@ -25,4 +25,8 @@ void *wn_weak_sever(struct wane_header *target);
  * callbacks run (notify.h), the target's unit of the weak object is deferred. NULL is allowed. No memory is needed. */
 void wn_weak_bury(void *weak);
 
+/* Add a unit to an object that may be dying. False: it is gone. In a section that has found it at a time when it lived; WEAK is
+ * set in its word1, so its memory outlasts the section, and the collector reckons with this. */
+bool wn_weak_hold(struct wane_header *h);
+
 #endif

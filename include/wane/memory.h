@@ -85,12 +85,41 @@ size_t wane_purge(size_t bytes);
  */
 int wane_trim(void);
 
+/* ---- Soft references ------------------------------------------------------------------------------------------- */
+
+/**
+ * wane_soft - a reference that keeps its target until memory is short: itself an object, storable in slots
+ *
+ * @object   owned or borrowed
+ * Returns   owned soft reference; NULL with ENOMEM, or EINVAL (object is NULL). The one that the object has already, unless that
+ *           is being cleared, dies, or is being made by another thread
+ * Counts    the reference holds one unit of the object, until a purge clears it or it dies
+ * Threads   any
+ * Progress  lock-free after malloc
+ *
+ * Purges clear those first that have not been used for longest (by wane_soft, wane_soft_get; to within a 32nd of that time), and
+ * none whose object is held by others as well: that would free nothing.
+ *
+ * wane_soft_get - the target, if it has not been cleared
+ *
+ * @soft     from wane_soft; NULL is allowed
+ * Returns   an owned reference to the target, or NULL; NULL is final
+ * Counts    caller +1 on the target
+ * Threads   any
+ * Progress  wait-free
+ */
+void *wane_soft(void *object) WANE_MUST_USE;
+void *wane_soft_get(void *soft) WANE_MUST_USE;
+
+/* ---- Statistics ----------------------------------------------------------------------------------------------- */
+
 struct wane_memory_stats {
     uint64_t used, soft, hard; /* bytes now, and the limits */
     uint64_t refused;          /* objects that the hard limit kept from being made */
     uint64_t waits;            /* times that a thread tried to make room at the hard limit */
     uint64_t purges;           /* by whomever */
     uint64_t purged_bytes;     /* estimates, summed up */
+    uint64_t softs_made, softs_cleared;
 };
 
 /**
