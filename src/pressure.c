@@ -6,9 +6,11 @@
 #include <time.h>
 
 #include "budget.h"
+#include "cache.h"
 #include "driver.h"
 #include "memory.h"
 #include "soft.h"
+#include "spill.h"
 
 #define NAP_LEAST UINT64_C(10000000) /* what was let go is free after a grace period: time for that */
 #define NAP_MOST  (64 * NAP_LEAST)
@@ -162,8 +164,10 @@ call_all(size_t bytes)
 static size_t
 purge(size_t bytes)
 {
-    size_t freed = wn_soft_purge(bytes);
+    size_t freed = wn_cache_purge(bytes);
 
+    if (freed < bytes)
+        freed += wn_soft_purge(bytes - freed);
     if (freed < bytes)
         freed += call_all(bytes - freed);
 
@@ -234,4 +238,6 @@ wn_pressure_stats(struct wane_memory_stats *out)
     out->purges = load_relaxed(&purges);
     out->purged_bytes = load_relaxed(&purged);
     wn_soft_stats(out);
+    wn_cache_stats(out);
+    wn_spill_stats(out);
 }

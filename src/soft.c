@@ -33,16 +33,15 @@ wn_coarse_now(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-bool
-wn_is_held_elsewhere(const void *object)
+int64_t
+wn_units_of(const void *object)
 {
     const struct wane_header *h = WANE_HEADER(object);
     uint64_t                  w = load_acquire(&h->word1);
-    int64_t                   n = wn_count(w);
 
-    if (!(w & WN_MERGED))
-        n += (int64_t)wn_local(load_acquire(&h->word0)); /* torn where it changes: then it is in use */
-    return (w & WN_SHARED) || n != 1;
+    if (w & WN_SHARED)
+        return INT64_MAX;
+    return wn_count(w) + (w & WN_MERGED ? 0 : (int64_t)wn_local(load_acquire(&h->word0)));
 }
 
 /* ---- References --------------------------------------------------------------------------------------------------- */
@@ -200,7 +199,7 @@ clear(struct soft *s, struct purge *p)
 
     if (!target)
         return;
-    if (wn_is_held_elsewhere(target)) {
+    if (wn_units_of(target) != 1) { /* others hold it, too */
         store_relaxed(&s->used, wn_coarse_now());
         return;
     }

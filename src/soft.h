@@ -23,8 +23,8 @@ size_t wn_soft_purge(size_t bytes);
 
 void wn_soft_stats(struct wane_memory_stats *out);
 
-/* Does anybody but one slot hold this object? A guess, from outside. The caller holds or borrows it. */
-bool wn_is_held_elsewhere(const void *object);
+/* How many units has this object? A guess, where it changes meanwhile; many, if it is shared. The caller holds or borrows it. */
+int64_t wn_units_of(const void *object);
 
 /* A clock that costs little: milliseconds. */
 uint64_t wn_coarse_now(void);

@@ -111,6 +111,52 @@ int wane_trim(void);
 void *wane_soft(void *object) WANE_MUST_USE;
 void *wane_soft_get(void *soft) WANE_MUST_USE;
 
+/* ---- Caches --------------------------------------------------------------------------------------------------- */
+
+struct wane_cache;
+
+/**
+ * wane_cache_new - a cache of objects under string keys, bounded by the sum of the costs that their makers name
+ *
+ * @capacity  the largest sum. Costs that are bytes make the estimates of purges right
+ * Returns   owned: an object as any other; NULL with ENOMEM
+ *
+ * When a put exceeds the capacity, entries go that have not been used since the cache's hand came by last (a clock, one for each
+ * of eight shards: about the least recently used). Purges throw out entries in the same order, but none whose object is held by
+ * others as well.
+ *
+ * wane_cache_put    stores under key, consuming the caller's unit; replaces. 0; -ENOMEM, -EINVAL (object is NULL), -E2BIG (cost
+ *                   exceeds the capacity): nothing consumed, nothing changed. The capacity may be exceeded by the puts under
+ *                   way, and as long as entries that two puts of one key have replaced wait for a grace period
+ * wane_cache_get    owned, or NULL: it is not there (or ENOMEM, EIO: it could not be brought back from its file)
+ * wane_cache_remove true if it was there
+ * wane_cache_cost, wane_cache_count   now; exact when nobody writes
+ *
+ * Threads   any number of readers and writers
+ * Progress  get, remove: lock-free (but for a payload that comes from a file). put: the map's own lock of the shard, for a key
+ *           that is new to it: a thread stopped there holds up only such puts; no reader
+ */
+struct wane_cache *wane_cache_new(size_t capacity) WANE_MUST_USE;
+int    wane_cache_put(struct wane_cache *cache, const char *key, void *object, size_t cost);
+void  *wane_cache_get(struct wane_cache *cache, const char *key) WANE_MUST_USE;
+bool   wane_cache_remove(struct wane_cache *cache, const char *key);
+size_t wane_cache_cost(const struct wane_cache *cache);
+size_t wane_cache_count(const struct wane_cache *cache);
+
+/**
+ * wane_cache_spill - let purges move payloads to a file instead of throwing them out
+ *
+ * @directory  where the file is made, without a name that lasts; NULL: no file from now on
+ * @most     bytes that it may take, in blocks of 4096
+ * Returns   0; -ENOMEM; what open, or mkostemp, says
+ * Threads   any; the last call counts
+ *
+ * Moved are objects of types without slots and callbacks, of 4096 bytes and more, which have no weak reference and which the cache
+ * alone holds. A get reads them back: it gets *another object* of the same type and content, so they must not change once they
+ * are in such a cache. Entries in files keep their cost. A child of a fork shares the file; it should drop such caches.
+ */
+int wane_cache_spill(struct wane_cache *cache, const char *directory, size_t most);
+
 /* ---- Statistics ----------------------------------------------------------------------------------------------- */
 
 struct wane_memory_stats {
@@ -120,6 +166,9 @@ struct wane_memory_stats {
     uint64_t purges;           /* by whomever */
     uint64_t purged_bytes;     /* estimates, summed up */
     uint64_t softs_made, softs_cleared;
+    uint64_t evicted;          /* entries that caches threw out */
+    uint64_t spilled, brought_back; /* payloads moved to files, and read back */
+    uint64_t spilled_bytes;    /* in files now */
 };
 
 /**
