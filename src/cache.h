@@ -2,9 +2,9 @@
  *
  * cache.h - a bounded map: maps as shards, and a clock hand on each
  *
- * cache -> shard's map -> item -> value. A get sets the item's bit `used`; the hand of a shard goes round its map's table, takes the
- * bit from items that have it and throws the others out (second chance: F. Corbato, 1968). Hands are counters, so any number of
- * threads may turn them; there is no lock but that of the maps, for new keys.
+ * cache -> shard's map -> item -> value. A get sets the item's bit `used`; the hand of a shard goes round its map's table, takes
+ * the bit from items that have it and throws the others out (second chance: F. Corbato, 1968). Hands are counters, so any number
+ * of threads may turn them; there is no lock but that of the maps, for new keys.
  *
  * Costs: the sum is in an object of its own, the meter, which the cache and its items hold: an item that was replaced may outlive
  * both its place and the cache. Who takes an item out subtracts its cost, by an exchange of the item's own word with 0; what

@@ -7,8 +7,8 @@
 
 #include <wane/containers.h>
 
-/* What stands at `hand` (any number; it wraps): a borrowed value and its key, or NULL. Returns how many places there are now. In a
- * section. */
+/* What stands at `hand` (any number; it wraps): a borrowed value and its key, or NULL. Returns how many places there are now. In
+ * a section. */
 size_t wn_map_at(const struct wane_map *map, size_t hand, const char **key, void **value);
 
 /* Remove the key if this is its value. In a section. Lock-free. */

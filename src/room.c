@@ -4,11 +4,14 @@
 #include <time.h>
 
 #include "budget.h"
+#include "final.h"
+#include "loop.h"
 #include "pace.h"
 #include "pressure.h"
 
 #define ROOM_NS  UINT64_C(1000000000)
 #define PURGE_NS UINT64_C(100000000) /* for another thread's purge */
+#define NAP_NS   UINT64_C(500000)
 #define DRIVE_NS UINT64_C(900000000) /* for another thread's driving */
 
 /* Under the driver lock. Not 0: a collection at this time may help. */
@@ -29,13 +32,19 @@ drive(size_t bytes, uint64_t since, uint64_t deadline)
     return later;
 }
 
-static void
-sleep_until(uint64_t time)
+/* Until a collection is paid for, or for finalizers, which may let go of more. False: there is nothing to wait for. */
+static bool
+wait_for_more(uint64_t later, uint64_t deadline)
 {
     uint64_t now = wn_now();
 
-    if (time > now)
-        nanosleep(&(struct timespec){0, (long)(time - now)}, NULL);
+    if (!later && wn_loop_allows_threads() && wn_final_pending())
+        later = now + NAP_NS;
+    if (!later || later >= deadline)
+        return false;
+    if (later > now)
+        nanosleep(&(struct timespec){0, (long)(later - now)}, NULL);
+    return true;
 }
 
 bool
@@ -52,9 +61,8 @@ wn_room_make(size_t bytes)
     while (wn_driver_try_begin(DRIVE_NS)) {
         later = drive(bytes, since, deadline);
         wn_driver_end();
-        if (!later || later >= deadline)
+        if (!wn_budget_lack(bytes) || !wait_for_more(later, deadline))
             break;
-        sleep_until(later);
     }
     return !wn_budget_lack(bytes);
 }

@@ -2,9 +2,9 @@
  *
  * spill.h - payloads of leaves in a file that has no name
  *
- * A file is an object: descriptor, and a bitmap of blocks. What was moved there is stood for by a *stub*, an object that holds the
- * file and says where: its dispose gives the blocks back by atomic steps, so a reader who holds the stub reads bytes that nobody
- * overwrites, and nobody waits. Blocks are taken by purges only, of which there is one at a time.
+ * A file is an object: descriptor, and a bitmap of blocks. What was moved there is stood for by a *stub*, an object that holds
+ * the file and says where: its dispose gives the blocks back by atomic steps, so a reader who holds the stub reads bytes that
+ * nobody overwrites, and nobody waits. Blocks are taken by purges only, of which there is one at a time.
  */
 #ifndef WN_SPILL_H
 #define WN_SPILL_H
