@@ -101,7 +101,8 @@ static int
 one_arena(void **state)
 {
     (void)state;
-    return mallopt(M_ARENA_MAX, 1) ? 0 : -1;
+    (void)mallopt(M_ARENA_MAX, 1); /* the allocators of sanitizers have none */
+    return 0;
 }
 
 int

@@ -152,8 +152,8 @@ size_t wane_cache_count(const struct wane_cache *cache);
  * Threads   any; the last call counts
  *
  * Moved are objects of types without slots and callbacks, of 4096 bytes and more, which have no weak reference and which the
- * cache alone holds. A get reads them back: it gets *another object* of the same type and content, so they must not change once they
- * are in such a cache. Entries in files keep their cost. A child of a fork shares the file; it should drop such caches.
+ * cache alone holds. A get reads them back: it gets *another object* of the same type and content, so they must not change once
+ * they are in such a cache. Entries in files keep their cost. A child of a fork shares the file; it should drop such caches.
  */
 int wane_cache_spill(struct wane_cache *cache, const char *directory, size_t most);
 
