@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "death.h"
 
+#include "budget.h"
 #include "check.h"
 #include "gate.h"
 #include "memory.h"
@@ -15,6 +16,7 @@ void
 wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
     WN_STEP("death:free");
+    wn_budget_give(r, t->prefix + sizeof *h + wn_type_payload_size(t, h));
     wn_repay_death(r);
     if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(h, t->prefix, wn_type_payload_size(t, h)))
         return;

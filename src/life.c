@@ -28,6 +28,7 @@
 #include "gate.h"
 #include "loop.h"
 #include "memory.h"
+#include "pressure.h"
 #include "stall.h"
 #include "step.h"
 
@@ -92,6 +93,7 @@ after_fork_child(void)
     wn_final_forked();
     wn_loop_forked();
     wn_stall_forked();
+    wn_pressure_forked();
     wn_grace_forked();
     free_records_of_vanished_threads();
     if (r)

@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "budget.h"
 #include "death.h"
 #include "govern.h"
 #include "handoff.h"
 #include "memory.h"
+#include "room.h"
 #include "share.h"
 
 static bool
@@ -27,10 +29,16 @@ init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
     store_relaxed(&h->word1, WN_WORD1_BORN | load_relaxed(&wn_era));
 }
 
+static size_t
+bytes_of(const struct wn_type *t, size_t size)
+{
+    return t->prefix + sizeof(struct wane_header) + size;
+}
+
 static struct wane_header *
 allocate(const struct wn_type *t, size_t size)
 {
-    char *p = wn_malloc(t->prefix + sizeof(struct wane_header) + size);
+    char *p = wn_malloc(bytes_of(t, size));
 
     if (!p)
         return NULL;
@@ -40,13 +48,13 @@ allocate(const struct wn_type *t, size_t size)
         return NULL;
     }
     compiler_barrier(); /* gcc makes a calloc of the two, which is slower in glibc */
-    memset(p, 0, t->prefix + sizeof(struct wane_header) + size);
+    memset(p, 0, bytes_of(t, size));
     return (struct wane_header *)(void *)(p + t->prefix);
 }
 
-/* In a section. */
+/* In a section. refused: by the budget. */
 static void *
-make(const struct wn_type *t, size_t size)
+make(const struct wn_type *t, size_t size, bool *refused)
 {
     struct wn_record   *r = wn_standing();
     struct wane_header *h;
@@ -55,7 +63,14 @@ make(const struct wn_type *t, size_t size)
         errno = ENOMEM;
         return NULL;
     }
+    *refused = !wn_budget_take(r, bytes_of(t, size));
+    if (*refused) {
+        wn_repay_death(r);
+        errno = ENOMEM;
+        return NULL;
+    }
     if (!(h = allocate(t, size))) {
+        wn_budget_give(r, bytes_of(t, size));
         wn_repay_death(r);
         return NULL;
     }
@@ -72,7 +87,7 @@ static void *
 new_object(struct wane_type *type, size_t size, bool sized)
 {
     struct wn_type *t = wn_type_register(type);
-    bool            opened;
+    bool            opened, refused = false;
     void           *object;
 
     if (!t)
@@ -84,8 +99,13 @@ new_object(struct wane_type *type, size_t size, bool sized)
         return NULL;
     }
     opened = wn_scope_open();
-    object = make(t, size);
+    object = make(t, size, &refused);
     wn_scope_close(opened);
+    if (__builtin_expect(refused && opened, 0) && wn_room_make(bytes_of(t, size))) {
+        wane_enter();
+        object = make(t, size, &refused);
+        wane_leave();
+    }
     return object;
 }
 

@@ -7,6 +7,7 @@
 #include "decide.h"
 #include "handoff.h"
 #include "notify.h"
+#include "room.h"
 #include "share.h"
 #include "step.h"
 #include "table.h"
@@ -101,18 +102,29 @@ make(struct wane_header *h)
     return in ? wane_retain(weak_of(in)) : NULL;
 }
 
-void *
-wane_weak(void *object)
+static void *
+find_or_make(void *object)
 {
-    bool                  opened = wn_scope_open();
     struct wane_header   *h = WANE_HEADER(object);
     struct wn_table_node *node;
-    void                 *result;
 
     wn_arrive(object);
     node = wn_is_gone(load_acquire(&h->word1)) ? NULL : wn_table_find(h);
-    result = node ? wane_retain(weak_of(node)) : make(h);
+    return node ? wane_retain(weak_of(node)) : make(h);
+}
+
+void *
+wane_weak(void *object)
+{
+    bool  opened = wn_scope_open();
+    void *result = find_or_make(object);
+
     wn_scope_close(opened);
+    if (!result && opened && errno == ENOMEM && wn_room_make(sizeof(struct weak) + sizeof(struct wane_header))) {
+        wane_enter();
+        result = find_or_make(object);
+        wane_leave();
+    }
     return result;
 }
 
@@ -147,6 +159,18 @@ upgrade(struct wane_header *h)
     }
 }
 
+bool
+wn_weak_hold(struct wane_header *h)
+{
+    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section.
+     * */
+    if (wn_owner(load_acquire(&h->word0)) != (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) ||
+        wn_is_gone(load_acquire(&h->word1)))
+        return upgrade(h);
+    (void)wane_retain(wn_payload(h)); /* biased to me: it lives, and nobody reviews it */
+    return true;
+}
+
 /* A reference to the target, or NULL. In a section. */
 static void *
 get(struct weak *w)
@@ -156,12 +180,7 @@ get(struct weak *w)
     if (!h)
         return NULL;
     WN_STEP("weak:target");
-    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section.
-     * */
-    if (wn_owner(load_acquire(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) &&
-        !wn_is_gone(load_acquire(&h->word1)))
-        return wane_retain(wn_payload(h)); /* biased to me: it lives, and nobody reviews it */
-    return upgrade(h) ? wn_payload(h) : NULL;
+    return wn_weak_hold(h) ? wn_payload(h) : NULL;
 }
 
 static void
