@@ -340,7 +340,9 @@ init
 {
     atomic {
         if
+#ifndef NO_EXCHANGE
         :: fences = 0
+#endif
         :: fences = 1
         fi;
         memory[HOLDER(0)] = 1;
