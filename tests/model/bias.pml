@@ -6,8 +6,9 @@
  * Three threads hand at most UNITS units of one object around, retain and release, without end. Each has a record with a queue;
  * at first the object is biased to thread 0. Who holds the only unit of a merged object may bias it anew to itself. In half of
  * the runs the object has a weak reference, which thread 2 upgrades. The collector makes REQUESTS requests: it claims the
- * object, waits for a grace period, asks its owner to merge it, waits until that is done, and lets go. Whoever acts for a record is one process here
- * (claim.pml). word1 has no version: a CAS knows by itself whether somebody has changed the word since the look (`same`).
+ * object, waits for a grace period, asks the owner to merge it, waits until that is done, and lets go. Whoever acts for a record
+ * is one process here (claim.pml). word1 has no version: a CAS knows by itself whether somebody has changed the word since the
+ * look (`same`).
  *
  * Properties (assertions)
  *   no use after free   no access to a header once its memory is free; who frees is the only one, and no unit is left
