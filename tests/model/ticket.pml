@@ -5,11 +5,12 @@
  *
  * A mutator displaces what is in two slots, one after the other, logs it, and seals its log whenever it likes: all that is
  * logged and has no ticket gets one. A reader goes through SECTIONS sections: enter, read one of the slots, use what was there,
- * leave. POLLERS poll all the time (a scan looks at each record by itself, so one reader is enough). The mutator frees what has a ticket that is done.
+ * leave. POLLERS poll all the time (a scan looks at each record by itself, so one reader is enough). The mutator frees what has
+ * a ticket that is done.
  *
- * The reader's stores of ctr go through a store buffer (wane_enter has no fence), and in PLAIN_DISPLACEMENT so does the mutator's of
- * the slots. A poll empties it, unless there is no membarrier: then who enters announces itself by an exchange
- * (`fences`: both are tried).
+ * The reader's stores of ctr go through a store buffer (wane_enter has no fence), and in PLAIN_DISPLACEMENT so does the mutator's
+ * of the slots. A poll empties it, unless there is no membarrier: then who enters announces itself by an exchange (`fences`: both
+ * are tried).
  *
  * Properties (assertions)
  *   grace     what a section has read is not freed before the section ends
