@@ -97,6 +97,57 @@ mem_08_churn_of_finalizers(void **state)
     churn(one_finalizer);
 }
 
+/* ---- Made here, freed there --------------------------------------------------------------------------------------- */
+
+#ifdef RIG_SLOW
+#define HANDED 100000L
+#else
+#define HANDED 2000000L
+#endif
+#define IN_FLIGHT 1024L
+
+static wane_slot ring_buffer[IN_FLIGHT];
+
+/* Takes what the other thread has put, in order, and frees it: by its count, on this thread. */
+static void *
+take_and_free(void *unused)
+{
+    (void)unused;
+    for (long i = 0; i < HANDED; i++) {
+        struct node *n;
+
+        while (!(n = wane_take(&ring_buffer[i % IN_FLIGHT])))
+            sched_yield();
+        wane_release(n);
+    }
+    return NULL;
+}
+
+/* What waits is what is under way, a grace period's worth, whoever frees: nothing piles up with the maker or the taker. */
+static void
+mem_09_made_by_one_freed_by_another(void **state)
+{
+    size_t    most = 0;
+    pthread_t t;
+
+    (void)state;
+    assert_int_equal(wane_budget(0, 0), 0);
+    t = spawn(take_and_free, NULL);
+    for (long i = 0; i < HANDED; i++) {
+        struct node *n = leaf_new();
+
+        while (!wane_cas_put(&ring_buffer[i % IN_FLIGHT], NULL, n))
+            sched_yield();
+        if (i % 1024 == 0 && wane_budget_used() > most)
+            most = wane_budget_used();
+    }
+    join(t);
+    assert_int_equal(wane_barrier(), 0);
+    assert_true(wait_count(&disposed, HANDED));
+    print_message("# %ld handed over, at most %zu KiB of objects at once\n", HANDED, most / 1024);
+    assert_true(most < LIMIT);
+}
+
 static int
 one_arena(void **state)
 {
@@ -109,7 +160,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {SCENE(mem_08_churn_of_objects), SCENE(mem_08_churn_of_rings),
-                                       SCENE(mem_08_churn_of_finalizers)};
+                                       SCENE(mem_08_churn_of_finalizers), SCENE(mem_09_made_by_one_freed_by_another)};
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, one_arena, scene_shutdown);
