@@ -31,6 +31,8 @@
 #include "step.h"
 #include "tend.h"
 
+#define MOST_TOLD 10
+
 __thread struct wane_self wane_self __attribute__((tls_model("initial-exec"))) = {WN_ME_OUTSIDE, NULL};
 
 static pthread_key_t  exit_key;
@@ -138,13 +140,25 @@ wane_leave_slow(void)
     close_on(r);
 }
 
+/* The first few: a server that does it for each request shall not drown in it. */
+static void
+tell_of_open_section(const struct wn_record *r)
+{
+    static struct wane_atomic32 told;
+    uint32_t                    n = fetch_add_relaxed(&told, 1u);
+
+    if (n < MOST_TOLD)
+        fprintf(stderr, "wane: thread %u has ended inside a section; it is closed%s\n", load_relaxed(&r->tid),
+                n == MOST_TOLD - 1 ? " (others will not be told of)" : "");
+}
+
 static void
 thread_exits(void *record)
 {
     struct wn_record *home = record, *r = self();
 
     if (r && (load_relaxed(&r->pub.ctr) & WANE_NEST)) { /* exit inside a section: close it, all levels */
-        fprintf(stderr, "wane: thread %u has ended inside a section; it is closed\n", load_relaxed(&r->tid));
+        tell_of_open_section(r);
         wane_self.me = r->pub.me; /* it may have acted for another record */
         r->burying = r->hold_seals = false; /* it may have been inside a callback of ours */
         fetch_or_relaxed(&r->pub.attention, WN_ATTEND); /* what it was burying goes on, also on a record that was lent to it */
