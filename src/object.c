@@ -98,15 +98,13 @@ new_object(struct wane_type *type, size_t size, bool sized)
         errno = t->sized == sized && size > SIZE_MAX / 4 ? ENOMEM : EINVAL;
         return NULL;
     }
-    opened = wn_scope_open();
-    object = make(t, size, &refused);
-    wn_scope_close(opened);
-    if (__builtin_expect(refused && opened, 0) && wn_room_make(bytes_of(t, size))) {
-        wane_enter();
+    for (bool waited = false;; waited = true) {
+        opened = wn_scope_open();
         object = make(t, size, &refused);
-        wane_leave();
+        wn_scope_close(opened);
+        if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(bytes_of(t, size)))
+            return object;
     }
-    return object;
 }
 
 void *

@@ -171,12 +171,6 @@ wane_visit_array(struct wane_visitor *visitor, const wane_slot *slots, size_t n)
         visitor->slot(visitor, &first[i]);
 }
 
-size_t
-wn_type_payload_size(const struct wn_type *t, const struct wane_header *h)
-{
-    return t->sized ? wn_prefix((struct wane_header *)(uintptr_t)h)->size : t->size;
-}
-
 const struct wane_type *
 wane_type_of(const void *object)
 {

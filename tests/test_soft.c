@@ -289,9 +289,9 @@ soft_references_make_room(void **state)
         kept += !is_cleared(soft[i]);
     print_message("# %ld of %ld kept\n", kept, (long)SCALED(N));
     assert_true(wane_budget_used() < 9 << 20);
-#ifndef RIG_SLOW
-    assert_in_range(kept, 1, SCALED(N) / 2);
-#endif
+    assert_true(kept > 0);
+    if (SCALED(N) == N) /* else all fit */
+        assert_true(kept < N / 2);
     for (long i = 0; i < SCALED(N); i++)
         wane_release(soft[i]);
     assert_int_equal(wane_budget(0, 0), 0);
