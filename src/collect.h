@@ -58,6 +58,7 @@ void wn_collection_abandon(void);
 bool wn_take(struct wn_collection *c);
 void wn_take_the_dead(struct wn_collection *c); /* candidates that wait for an old collection may die before it comes */
 void wn_take_the_frozen(struct wn_collection *c); /* they are candidates again */
+bool wn_take_later(struct wn_collection *c, struct wane_header *h); /* met, and frozen: with them. In a section */
 bool wn_suspect(struct wn_collection *c);
 bool wn_review(struct wn_collection *c);
 void wn_settle(struct wn_collection *c);

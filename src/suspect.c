@@ -46,12 +46,16 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
     uint64_t            w = load_acquire(&h->word1);
     uint64_t            n;
 
-    (void)trial;
     if (!wn_type_of(h)->traced)
         return false;
     do {
-        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation || wn_is_frozen(w))
+        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation)
             return false;
+        if (wn_is_frozen(w)) {
+            if (wn_collection.generation == WANE_ALL && !wn_take_later(&wn_collection, h))
+                trial->cut = true; /* no candidate is forgotten, then */
+            return false;
+        }
         n = (w | WN_CLAIMED) + WN_VERSION_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n));
     *count = wn_suspect_count(h, n);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * race_attack2.c - freezes and bounded scans, seen from inside, with no background: only the test collects
+ */
+#include "race_common.h"
+
+#include <wane/collector.h>
+
+#include <stdlib.h>
+
+#include "collect.h"
+#include "pace.h"
+
+static struct actor m1;
+static int          dead; /* disposes in this test */
+
+static int
+setup(void **state)
+{
+    (void)state;
+    dead = 0;
+    schedule_begin();
+    actor_start(&m1);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    off_steps();
+    actor_stop(&m1);
+    return wane_shutdown();
+}
+
+static void
+touch(struct node *n)
+{
+    wane_enter();
+    wane_retain(n);
+    wane_release(n);
+    wane_leave();
+}
+
+static size_t
+freed_by(int generation)
+{
+    struct wane_collected c;
+
+    assert_int_equal(wane_collect(generation, &c), 0);
+    return c.freed;
+}
+
+/* ---- Freeze -------------------------------------------------------------------------------------------------------- */
+
+static struct node **
+candidates(int n)
+{
+    struct node **held = malloc((size_t)n * sizeof *held);
+
+    assert_non_null(held);
+    for (int i = 0; i < n; i++) {
+        held[i] = node_new(&dead);
+        touch(held[i]);
+    }
+    return held;
+}
+
+static void
+drop(struct node **held, int n)
+{
+    for (int i = 0; i < n; i++)
+        wane_release(held[i]);
+    free(held);
+}
+
+static void
+purge(void)
+{
+    wane_enter();
+    wane_leave();
+    wn_driver_begin();
+    wn_pace_purge();
+    wn_driver_end();
+}
+
+/* The frozen are looked at for their dead as rarely as others: not for each few thousand that die elsewhere. */
+static void
+gen_07_purge_spares_the_frozen(void **state)
+{
+    enum { FROZEN = 20000, FEW = 5000 };
+    struct node **held = candidates(FROZEN), **few;
+    uintptr_t     newest;
+
+    (void)state;
+    assert_int_equal(wane_freeze(), 0);
+    few = candidates(FEW);
+    assert_int_equal(freed_by(0), 0);
+    assert_int_equal(load_relaxed(&wn_waiting_count[WN_FROZEN_LIST]), FROZEN);
+    newest = wn_collection.waiting[WN_FROZEN_LIST]->entry[0];
+    drop(few, FEW);
+    purge();
+    assert_int_equal(wn_collection.waiting[WN_FROZEN_LIST]->entry[0], newest); /* sorted anew, it were another */
+    drop(held, FROZEN);
+    purge();
+    assert_int_equal(load_relaxed(&wn_waiting_count[WN_FROZEN_LIST]), 0);
+    assert_int_equal(ended(&dead), FROZEN + FEW);
+    assert_int_equal(wane_unfreeze(), 0);
+}
+
+/* ---- A scan that is cut short -------------------------------------------------------------------------------------- */
+
+#define LISTS 6
+#define RING  20000
+
+static struct node *tail[LISTS]; /* the newest of each list: all that is held of it */
+
+/* Each list gets a newer member; the one before is held by it, or no longer. */
+static void
+grow_lists(void *unused)
+{
+    (void)unused;
+    for (int round = 0; round < WN_COLLECT_SLICE / LISTS; round++)
+        for (int i = 0; i < LISTS; i++) {
+            struct node *n = node_new(&dead);
+
+            wane_enter();
+            wane_set(&tail[i]->s[0], n); /* older ones lead to newer ones */
+            wane_release(tail[i]);
+            tail[i] = n;
+            wane_leave();
+        }
+}
+
+static void
+make_lists(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < LISTS; i++)
+        tail[i] = node_new(&dead);
+}
+
+static void
+note_lists(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < LISTS; i++)
+        touch(tail[i]);
+}
+
+static void
+drop_lists(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < LISTS; i++)
+        wane_release(tail[i]);
+}
+
+static struct node *
+ring(int n)
+{
+    struct node *first = node_new(&dead), *last = first;
+
+    for (int i = 1; i < n; i++) {
+        struct node *next = node_new(&dead);
+
+        wane_put(&last->s[0], next);
+        last = next;
+    }
+    wane_set(&last->s[0], first);
+    return first;
+}
+
+static void
+m1_grows(void *unused)
+{
+    (void)unused;
+    act(&m1, grow_lists, NULL);
+}
+
+/* Queues run on as fast as they are scanned, in each collection. The ring goes, if not in the first. */
+static void
+race_25_cut_short_again_and_again(void **state)
+{
+    int rounds = 0;
+
+    (void)state;
+    act(&m1, make_lists, NULL);
+    wane_release(ring(RING));
+    on_nth_step("suspect:visited", EACH_TIME, m1_grows, NULL);
+    for (size_t freed = 0; freed < RING && rounds < 10; rounds++) {
+        act(&m1, note_lists, NULL);
+        freed += freed_by(WANE_ALL);
+    }
+    print_message("# rounds: %d\n", rounds);
+    assert_in_range(rounds, 2, 9);
+    off_steps();
+    act(&m1, drop_lists, NULL);
+    (void)freed_by(WANE_ALL);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(gen_07_purge_spares_the_frozen),
+        TEST(race_25_cut_short_again_and_again),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
