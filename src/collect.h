@@ -38,6 +38,7 @@ struct wn_collection {
     uint32_t             *order; /* the members by components, and where these end */
     struct wn_edges       first, second; /* the two traces */
     struct wane_collected result;
+    unsigned              cuts; /* scans of all generations in a row that were cut short */
     uint32_t              destroying; /* the component under destruction */
     bool                  under_way;
     bool                  no_memory; /* given up for want of it */

@@ -13,12 +13,13 @@
 
 static struct actor m1;
 static int          dead; /* disposes in this test */
+static int          ring_dead, ring_dead_at_first;
 
 static int
 setup(void **state)
 {
     (void)state;
-    dead = 0;
+    dead = ring_dead = 0;
     schedule_begin();
     actor_start(&m1);
     return 0;
@@ -110,42 +111,41 @@ gen_07_purge_spares_the_frozen(void **state)
 
 /* ---- A scan that is cut short -------------------------------------------------------------------------------------- */
 
-#define LISTS 6
-#define RING  20000
+#define LISTS  6
+#define WINDOW 2000
+#define STEP   (WN_COLLECT_SLICE / (LISTS + 1)) /* members of each list that a slice of the scan explores */
+#define RING   20000
 
-static struct node *tail[LISTS]; /* the newest of each list: all that is held of it */
+/* Queues: the oldest member is held, and each holds the next; `made` were appended to each list, the last WINDOW are there. */
+static struct {
+    struct node *member[LISTS][WINDOW];
+    unsigned     made;
+} queue;
 
-/* Each list gets a newer member; the one before is held by it, or no longer. */
 static void
-grow_lists(void *unused)
+append(void *count)
 {
-    (void)unused;
-    for (int round = 0; round < WN_COLLECT_SLICE / LISTS; round++)
+    for (unsigned n = *(unsigned *)count; n; n--, queue.made++)
         for (int i = 0; i < LISTS; i++) {
-            struct node *n = node_new(&dead);
+            struct node **at = &queue.member[i][queue.made % WINDOW], *oldest = *at;
 
-            wane_enter();
-            wane_set(&tail[i]->s[0], n); /* older ones lead to newer ones */
-            wane_release(tail[i]);
-            tail[i] = n;
-            wane_leave();
+            *at = node_new(&dead);
+            if (queue.made)
+                wane_put(&queue.member[i][(queue.made - 1) % WINDOW]->s[0], *at);
+            if (oldest) {
+                wane_retain(queue.member[i][(queue.made + 1) % WINDOW]);
+                wane_release(oldest);
+            }
         }
 }
 
-static void
-make_lists(void *unused)
-{
-    (void)unused;
-    for (int i = 0; i < LISTS; i++)
-        tail[i] = node_new(&dead);
-}
-
+/* In the middle. */
 static void
 note_lists(void *unused)
 {
     (void)unused;
     for (int i = 0; i < LISTS; i++)
-        touch(tail[i]);
+        touch(queue.member[i][(queue.made + WINDOW / 2) % WINDOW]);
 }
 
 static void
@@ -153,16 +153,16 @@ drop_lists(void *unused)
 {
     (void)unused;
     for (int i = 0; i < LISTS; i++)
-        wane_release(tail[i]);
+        wane_release(queue.member[i][queue.made % WINDOW]);
 }
 
 static struct node *
 ring(int n)
 {
-    struct node *first = node_new(&dead), *last = first;
+    struct node *first = node_new(&ring_dead), *last = first;
 
     for (int i = 1; i < n; i++) {
-        struct node *next = node_new(&dead);
+        struct node *next = node_new(&ring_dead);
 
         wane_put(&last->s[0], next);
         last = next;
@@ -175,28 +175,36 @@ static void
 m1_grows(void *unused)
 {
     (void)unused;
-    act(&m1, grow_lists, NULL);
+    act(&m1, append, &(unsigned){STEP});
 }
 
-/* Queues run on as fast as they are scanned, in each collection. The ring goes, if not in the first. */
+static void
+note_ring(void *unused)
+{
+    (void)unused;
+    ring_dead_at_first = ended(&ring_dead);
+}
+
+/* Queues run on as fast as they are scanned, in each collection, and fill the table. A long ring goes all the same. */
 static void
 race_25_cut_short_again_and_again(void **state)
 {
-    int rounds = 0;
-
     (void)state;
-    act(&m1, make_lists, NULL);
+    memset(&queue, 0, sizeof queue);
+    act(&m1, append, &(unsigned){WINDOW});
     wane_release(ring(RING));
     on_nth_step("suspect:visited", EACH_TIME, m1_grows, NULL);
-    for (size_t freed = 0; freed < RING && rounds < 10; rounds++) {
+    on_step("collect:settled", note_ring, NULL);
+    for (int i = 0; i < 10 && !ended(&ring_dead); i++) {
         act(&m1, note_lists, NULL);
-        freed += freed_by(WANE_ALL);
+        (void)collect();
     }
-    print_message("# rounds: %d\n", rounds);
-    assert_in_range(rounds, 2, 9);
     off_steps();
+    assert_int_equal(ring_dead_at_first, 0); /* it was cut short */
+    assert_int_equal(ended(&ring_dead), RING);
     act(&m1, drop_lists, NULL);
-    (void)freed_by(WANE_ALL);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&dead), queue.made * LISTS);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
