@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * race_attack2.c - freezes and bounded scans, seen from inside, with no background: only the test collects
+ * race_attack2.c - freezes, bounded scans and the immortal, seen from inside, with no background: only the test collects
  */
 #include "race_common.h"
 
@@ -256,6 +256,31 @@ race_25_one_call_goes_on_after_a_cut(void **state)
     assert_int_equal(wane_barrier(), 0);
 }
 
+/* ---- Weak references of the immortal ---------------------------------------------------------------------------------- */
+
+/* Nobody can release what the library keeps for an object that lives for ever: it is not reported as a leak either. */
+static void
+weak_reference_of_an_immortal_is_no_leak(void **state)
+{
+    static void *volatile keeps[2]; /* for the leak checkers */
+    struct node *n[2] = {node_new(&dead), node_new(&dead)};
+    void        *weak;
+
+    (void)state;
+    weak = wane_weak(n[0]);
+    for (int i = 0; i < 2; i++) {
+        keeps[i] = n[i];
+        wane_immortal(n[i]);
+        wane_release(n[i]);
+    }
+    wane_release(weak);
+    wane_release(wane_weak(n[1]));
+    assert_int_equal(wane_shutdown(), 0);
+    weak = wane_weak(n[1]);
+    assert_ptr_equal(wane_weak_get(weak), keeps[1]);
+    wane_release(weak);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -265,6 +290,7 @@ main(void)
         TEST(gen_07_purge_spares_the_frozen),
         TEST(race_25_cut_short_again_and_again),
         TEST(race_25_one_call_goes_on_after_a_cut),
+        TEST(weak_reference_of_an_immortal_is_no_leak),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
