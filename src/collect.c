@@ -349,8 +349,8 @@ one_round(int generation, struct wane_collected *sum, uint64_t deadline, bool *a
         return -EAGAIN;
     }
     all = run_in_parts(generation, sum, &one);
-    /* What is destroyed may leave new candidates; who was disturbed gets another chance. */
-    *again = one.freed || (one.aborted && all);
+    /* What is destroyed may leave new candidates; who was disturbed, or not seen, gets another chance. */
+    *again = one.freed || ((one.aborted || (generation == WANE_ALL && wn_collection.cuts)) && all);
     return !all ? -ENOMEM : wn_collection.timed_out ? -EAGAIN : 0;
 }
 

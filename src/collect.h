@@ -38,6 +38,7 @@ struct wn_collection {
     uint32_t             *order; /* the members by components, and where these end */
     struct wn_edges       first, second; /* the two traces */
     struct wane_collected result;
+    unsigned              cuts; /* scans of all generations in a row that were cut short */
     uint32_t              destroying; /* the component under destruction */
     bool                  under_way;
     bool                  no_memory; /* given up for want of it */
@@ -58,6 +59,7 @@ void wn_collection_abandon(void);
 bool wn_take(struct wn_collection *c);
 void wn_take_the_dead(struct wn_collection *c); /* candidates that wait for an old collection may die before it comes */
 void wn_take_the_frozen(struct wn_collection *c); /* they are candidates again */
+bool wn_take_later(struct wn_collection *c, struct wane_header *h); /* met, and frozen: with them. In a section */
 bool wn_suspect(struct wn_collection *c);
 bool wn_review(struct wn_collection *c);
 void wn_settle(struct wn_collection *c);

@@ -4,8 +4,9 @@
  *
  * Freeze. The heap has no list of its objects, so none can be marked. Each is stamped at birth with the era, the number of
  * freezes so far (mod 4); while a freeze lasts, an object of another era is frozen: a scan ends there as at one that is too old,
- * and it is not written to. What a collection looks at, and leaves, gets the present era. An object that has lived through four
- * freezes and that none has looked at between seems new again: it is scanned, which costs time and nothing else.
+ * and marks it for the thaw (take.c), nothing else. What a collection looks at, and leaves, gets the present era. An object that
+ * has lived through four freezes and that none has looked at between seems new again: it is scanned, which costs time and
+ * nothing else.
  */
 #ifndef WN_GOVERN_H
 #define WN_GOVERN_H

@@ -12,6 +12,7 @@
 #include "memory.h"
 #include "room.h"
 #include "share.h"
+#include "weak.h"
 
 static bool
 size_is_valid(const struct wn_type *t, size_t size, bool sized)
@@ -185,6 +186,7 @@ wane_immortal(void *object)
         wn_fatal(h, "a dead object cannot become immortal");
     if (wn_count_immortalise(h))
         fetch_add_relaxed(&wn_type_of(h)->immortal, 1u);
+    wn_weak_immortalise(h);
     wn_scope_close(opened);
 }
 

@@ -223,8 +223,9 @@ wn_pace_purge(void)
 {
     static uint64_t before;
     uint64_t        n = dead_candidates();
+    uint64_t        all = wn_pace_waiting() + load_relaxed(&wn_waiting_count[WN_FROZEN_LIST]);
 
-    if (n - before < PURGE_LEAST || n - before < wn_pace_waiting() / 2)
+    if (n - before < PURGE_LEAST || n - before < all / 2)
         return;
     before = n;
     wn_take_the_dead(&wn_collection);

@@ -20,6 +20,7 @@
 /* A young collection explores at most so many objects for each candidate; LEAST are allowed to any. */
 #define YOUNG_FACTOR 16
 #define LEAST        4096
+#define MOST_CUTS    5
 
 struct tracer {
     struct wane_visitor visitor;
@@ -46,12 +47,16 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
     uint64_t            w = load_acquire(&h->word1);
     uint64_t            n;
 
-    (void)trial;
     if (!wn_type_of(h)->traced)
         return false;
     do {
-        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation || wn_is_frozen(w))
+        if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation)
             return false;
+        if (wn_is_frozen(w)) {
+            if (wn_collection.generation == WANE_ALL && !wn_take_later(&wn_collection, h))
+                trial->cut = true; /* no candidate is forgotten, then */
+            return false;
+        }
         n = (w | WN_CLAIMED) + WN_VERSION_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n));
     *count = wn_suspect_count(h, n);
@@ -112,11 +117,12 @@ begin_collecting(void)
     return wn_grace_is_settled();
 }
 
-/* A graph that grows as fast as it is explored has no end. All that was alive before fits, with as much again. */
+/* A graph that grows as fast as it is explored has no end. All that was alive before fits, with as much again. Where what grows
+ * takes that room from garbage, the next scan gets twice as much: a long ring is explored along with each of many queues. */
 static uint32_t
 most_objects(const struct wn_collection *c)
 {
-    uint64_t most = c->generation == WANE_ALL ? 2 * wn_objects_alive() + c->trial.count + LEAST
+    uint64_t most = c->generation == WANE_ALL ? (2 * wn_objects_alive() + c->trial.count + LEAST) << c->cuts
                                               : YOUNG_FACTOR * (uint64_t)c->trial.count + LEAST;
 
     return most < WN_TRIAL_NONE / 2 ? (uint32_t)most : WN_TRIAL_NONE / 2;
@@ -136,6 +142,8 @@ wn_suspect(struct wn_collection *c)
     while (!chunk(&c->trial, wn_trial_explore))
         WN_STEP("suspect:visited");
     WN_STEP("suspect:explored");
+    if (c->generation == WANE_ALL)
+        c->cuts = !c->trial.cut || c->trial.failed ? 0 : c->cuts < MOST_CUTS ? c->cuts + 1 : MOST_CUTS;
     if (!c->trial.failed) {
         wn_trial_judge(&c->trial);
         while (!chunk(&c->trial, wn_trial_spread))

@@ -6,7 +6,8 @@
  * holds the memory. An older one keeps its mark, and its entry moves to the waiting list of its age: the mark says that it is
  * logged, so it is logged once, however often it is touched before a collection of its generation comes.
  *
- * A frozen one (govern.h) waits on a list of its own, whatever its age.
+ * A frozen one (govern.h) waits on a list of its own, whatever its age. So does one that a scan has met: the candidate from
+ * which it came there may be forgotten, and be garbage that only the frozen one holds.
  *
  * Only the collector changes ages, so an entry is on the list of its object's age, or of an age that the object has left since
  * by another entry (an object may have two). Lists are the driver's alone.
@@ -32,21 +33,30 @@ exchange_mark(struct wane_header *h, uint64_t mark)
     return !gone;
 }
 
+/* Room for one entry. False: no memory. */
 static bool
-set_aside(struct wn_collection *c, unsigned list, uintptr_t entry)
+has_room(struct wn_collection *c, unsigned list)
 {
     struct wn_chunk *to = c->waiting[list];
 
-    if (!to || to->count == WN_CHUNK_ENTRIES) {
-        to = c->spare ? c->spare : wn_chunk_make();
-        if (!to)
-            return false;
-        c->spare = NULL;
-        to->link.next = (struct wn_link *)c->waiting[list];
-        to->count = to->next = 0;
-        c->waiting[list] = to;
-    }
-    to->entry[to->count++] = entry;
+    if (to && to->count < WN_CHUNK_ENTRIES)
+        return true;
+    to = c->spare ? c->spare : wn_chunk_make();
+    if (!to)
+        return false;
+    c->spare = NULL;
+    to->link.next = (struct wn_link *)c->waiting[list];
+    to->count = to->next = 0;
+    c->waiting[list] = to;
+    return true;
+}
+
+static bool
+set_aside(struct wn_collection *c, unsigned list, uintptr_t entry)
+{
+    if (!has_room(c, list))
+        return false;
+    c->waiting[list]->entry[c->waiting[list]->count++] = entry;
     fetch_add_relaxed(&wn_waiting_count[list], 1u);
     return true;
 }
@@ -159,6 +169,20 @@ wn_take_the_dead(struct wn_collection *c)
     c->most = 0;
     gather(c, WN_FROZEN_LIST);
     (void)take_batch(c);
+}
+
+bool
+wn_take_later(struct wn_collection *c, struct wane_header *h)
+{
+    uint64_t w = load_relaxed(&h->word1);
+
+    if (!(w & WN_MARKS) && !has_room(c, WN_FROZEN_LIST))
+        return false;
+    do
+        if ((w & WN_MARKS) || wn_is_gone(w))
+            return true; /* it is on a list, or comes to one */
+    while (!cas_acq_rel(&h->word1, &w, (w | WN_BUFFERED) + WN_VERSION_ONE)); /* acq_rel E12 */
+    return set_aside(c, WN_FROZEN_LIST, (uintptr_t)h);
 }
 
 void

@@ -76,6 +76,15 @@ wn_weak_hung(struct wane_header *target)
     return &node->hung;
 }
 
+void
+wn_weak_immortalise(struct wane_header *target)
+{
+    struct wn_table_node *node = load_acquire(&target->word1) & WN_WEAK ? wn_table_find(target) : NULL;
+
+    if (node)
+        wane_immortal(weak_of(node));
+}
+
 /* A new weak object for h: one unit for the target, one for the caller; or the one that somebody else just made. */
 static void *
 make(struct wane_header *h)
@@ -94,8 +103,11 @@ make(struct wane_header *h)
     w->node.key = h;
     wn_flags_change(h, 0, WN_WEAK); /* first: whoever finds the node relies on it */
     in = wn_table_add(&w->node);
-    if (in == &w->node)
+    if (in == &w->node) {
+        if (wn_count(load_acquire(&h->word1)) >= WN_IMMORTAL)
+            wane_immortal(w); /* or who makes h immortal finds it in the table */
         return wane_retain(w);
+    }
     wane_release(w);
     if (!in)
         errno = ENOMEM;

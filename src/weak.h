@@ -33,6 +33,9 @@ void wn_weak_tell(void *weak);
  * target's unit of the weak object is deferred. In a section; NULL is allowed; no memory is needed. */
 void wn_weak_bury(void *weak, void (*drop)(wane_slot *));
 
+/* The target lives for ever, so its weak object does: it is no leak. In a section. */
+void wn_weak_immortalise(struct wane_header *target);
+
 /* The slot that is hung on a target which the caller holds; NULL if it has no weak reference, or is dying. In a section. */
 wane_slot *wn_weak_hung(struct wane_header *target);
 

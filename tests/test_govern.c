@@ -89,6 +89,27 @@ gen_07_frozen_objects_die_by_count(void **state)
     assert_int_equal(atomic_load(&disposed), HEAP + 1);
 }
 
+/* The frozen one has no event of its own while the freeze lasts: its garbage is known by what was made later, only. */
+static void
+gen_07_garbage_that_waits_for_the_thaw(void **state)
+{
+    struct node *frozen = node_new(), *n;
+
+    (void)state;
+    (void)wane_set_automatic(false);
+    (void)collect_all();
+    assert_int_equal(wane_freeze(), 0);
+    n = ring_of(&node_type, 2, NULL);
+    wane_put(&n->b, frozen); /* closes nothing: its slots are empty */
+    wane_set(&frozen->a, n);
+    wane_release(n);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(collect_all().freed, 0);
+    assert_int_equal(wane_unfreeze(), 0);
+    (void)collect_all();
+    assert_int_equal(atomic_load(&disposed), 3);
+}
+
 static struct node *queued;
 
 static void *
@@ -305,6 +326,7 @@ gen_16_aborts_have_reasons(void **state)
 }
 
 SCENE_MAIN(GOVERNED(gen_07_frozen_heap_is_not_examined), GOVERNED(gen_07_frozen_objects_die_by_count),
+           GOVERNED(gen_07_garbage_that_waits_for_the_thaw),
            GOVERNED(gen_07_queued_units_across_a_freeze), GOVERNED(gen_07_freezes_one_after_another),
            GOVERNED(gen_07_fork_while_frozen), GOVERNED(gen_09_nothing_is_lost_while_it_is_off),
            GOVERNED(gen_15_collections_are_told), GOVERNED(gen_16_aborts_have_reasons))

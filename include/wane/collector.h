@@ -27,9 +27,10 @@ bool wane_set_automatic(bool yes);
 /**
  * wane_freeze - leave everything that is alive now out of collections, of all generations
  *
- * A collection takes a frozen object for live and neither looks into it nor writes to it; garbage that hangs together with
- * it waits. For a heap that is loaded once and stays, and before a fork, so that pages stay shared. Counts work as ever:
- * what is no longer held dies. Objects made later are collected as ever.
+ * A collection takes a frozen object for live and does not look into it; garbage that hangs together with it waits. Nor does
+ * it write to one, but for a mark, once, where something newer refers to it. For a heap that is loaded once and stays, and
+ * before a fork, so that pages stay shared. Counts work as ever: what is no longer held dies. Objects made later are
+ * collected as ever.
  *
  * Returns   0; -EALREADY: a freeze lasts (it is not extended); -EDEADLK inside a section or a callback of the library's
  * Threads   any, outside sections. What other threads make during the call is frozen or not

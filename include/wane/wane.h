@@ -186,7 +186,7 @@ int wane_unshare(void *object);
 /**
  * wane_immortal - an object that shall live as long as the process: counts no longer matter, cycles through it are kept
  *
- * @object   owned or borrowed. It is not reported as a leak; what it holds is
+ * @object   owned or borrowed. It is not reported as a leak, nor is its weak reference; what it holds is
  * Progress  lock-free
  */
 void wane_immortal(void *object);
