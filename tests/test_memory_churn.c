@@ -13,7 +13,7 @@
 
 #define LIMIT ((size_t)16 << 20)
 
-enum { WARM_MS = 1000, CHURN_MS = 3000 };
+enum { WARM_MS = 500, CHURN_MS = 1500 };
 
 static long
 resident(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * race_attack2.c - freezes, bounded scans and the immortal, seen from inside, with no background: only the test collects
+ * race_bounds.c - freezes, bounded scans and the immortal, seen from inside, with no background: only the test collects
  */
 #include "race_common.h"
 
