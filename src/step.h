@@ -59,6 +59,7 @@ enum wn_mutant {
     WN_MUT_unshare_at_once,         /* records are summed up without a grace period */
     WN_MUT_share_without_bias,      /* nothing but SHARED keeps a shared object */
     WN_MUT_merge_publishes_first,   /* the owner's last release gives word0 up after MERGED is seen */
+    WN_MUT_backlog_silent,          /* a push that is seen after the backlog was cleared is not reported again */
 };
 #ifndef WN_MUTANT_ID
 #define WN_MUTANT_ID WN_MUT_none
