@@ -76,4 +76,11 @@ wn_counter_add(struct wane_atomic64 *c, uint64_t n)
     store_relaxed(c, load_relaxed(c) + n);
 }
 
+/* .. of what has ended: who sees the end counted sees the beginning counted. */
+static inline void
+wn_counter_add_end(struct wane_atomic64 *c, uint64_t n)
+{
+    store_release(c, load_relaxed(c) + n); /* release: the sums in life.c */
+}
+
 #endif

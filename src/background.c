@@ -4,8 +4,10 @@
 #include <time.h>
 
 #include "final.h"
+#include "govern.h"
 #include "loop.h"
 #include "pace.h"
+#include "pressure.h"
 #include "stall.h"
 #include "table.h"
 #include "thread.h"
@@ -54,7 +56,7 @@ wn_background_tick(uint64_t end)
     collect_if_due(now);
     if (wn_driver_has_more())
         return WN_LEFT_MORE;
-    if (waits || wn_pace_waiting())
+    if (waits || (load_relaxed(&wn_is_automatic) && wn_pace_waiting()))
         return WN_LEFT_WAITS;
     return WN_LEFT_NOTHING;
 }
@@ -66,6 +68,7 @@ run(void *unused)
     while (!wn_thread_should_stop(&thread)) {
         uint32_t     value = wn_event_value(&event);
         enum wn_left left = WN_LEFT_MORE;
+        uint64_t     pause;
 
         /* Who drives may wait for a section for ever: this thread goes on to see that, and to say so. */
         if (wn_driver_try_begin(WN_TICK_NS)) {
@@ -73,13 +76,14 @@ run(void *unused)
             wn_driver_end();
         }
         wn_stall_look();
+        pause = wn_pressure_attend();
         if (wn_final_attend() && left == WN_LEFT_NOTHING)
             left = WN_LEFT_WAITS;
         if (left != WN_LEFT_NOTHING)
             /* Not the event: under load it is signalled all the time. */
             nanosleep(&(struct timespec){0, left == WN_LEFT_MORE ? 0 : WN_TICK_NS}, NULL);
         else if (!wn_thread_should_stop(&thread))
-            wn_event_wait(&event, value, 0);
+            wn_event_wait(&event, value, pause);
     }
     return NULL;
 }

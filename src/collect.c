@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "check.h"
+#include "govern.h"
 #include "scratch.h"
 #include "step.h"
 
@@ -14,10 +15,11 @@
 #define SMALL_PART 256
 
 struct wn_collection wn_collection;
-struct wane_atomic64 wn_waiting_count[WN_AGES];
+struct wane_atomic64 wn_waiting_count[WN_LISTS];
 
 static struct {
     struct wane_atomic64 collections, examined, suspects, aborted, components, freed, nanoseconds;
+    struct wane_atomic64 aborts[WANE_ABORTS];
 } totals;
 
 /* ---- Candidates ------------------------------------------------------------------------------------------------- */
@@ -28,10 +30,9 @@ read_candidates(struct wn_collection *c)
 {
     for (uint32_t i = 0; i < c->trial.count; i++) {
         struct wane_header *h = (struct wane_header *)wn_trial_object(&c->trial.node[i]);
-        uint64_t            w = load_acquire(&h->word1);
-        int64_t             n = wn_count(w) + ((w & WN_MERGED) ? 0 : (int64_t)wn_local(load_acquire(&h->word0)));
 
-        c->trial.node[i].count = n < 0 || n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+        c->trial.node[i].count = wn_suspect_count(h, load_acquire(&h->word1));
+        WN_STEP("collect:count-read");
     }
 }
 
@@ -48,8 +49,12 @@ give_back(struct wane_header *h, bool keep, bool older)
 
     do {
         n = (w & ~(WN_CLAIMED | WN_REVIEW | WN_CONDEMNED)) + WN_VERSION_ONE;
+        if (WN_MUTANT(mark_cleared_after_scan))
+            n &= ~WN_MARKS;
         if (older && wn_age(w) < WANE_ALL)
             n += WN_AGE_ONE;
+        if (older)
+            n = (n & ~WN_ERA) | load_relaxed(&wn_era);
         if (room && !wn_is_gone(n) && !(n & WN_MARKS))
             n |= WN_BUFFERED;
     } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E12 */
@@ -115,9 +120,12 @@ wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struc
         uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
 
         wane_enter();
-        while (i < end)
+        while (i < end) {
+            wn_member_fetch_ahead(c, i);
             fn(c, &c->member[i++]);
+        }
         wane_leave();
+        WN_STEP("collect:slice");
         wn_driver_breathe();
     }
 }
@@ -181,11 +189,29 @@ close_collection(struct wn_collection *c)
     c->under_way = false;
 }
 
+/* Who goes back now, and why; of the rest of `given` the collection as a whole was given up. */
+static uint32_t
+count_why(const struct wn_collection *c)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < c->members; i++)
+        if (c->member[i].out && !(c->trial.node[c->member[i].node].object & WN_TRIAL_GIVEN)) {
+            fetch_add_relaxed(&totals.aborts[c->member[i].out - 1], 1u);
+            n++;
+        }
+    return n;
+}
+
 /* Everything still claimed goes back, as candidates. */
 static void
 give_up(struct wn_collection *c, bool older)
 {
-    c->result.aborted += give_back_nodes(c, 0, 0, older);
+    uint32_t why = count_why(c);
+    uint32_t given = give_back_nodes(c, 0, 0, older);
+
+    fetch_add_relaxed(&totals.aborts[c->no_memory ? WANE_ABORT_MEMORY : WANE_ABORT_SECTION], (uint64_t)given - why);
+    c->result.aborted += given;
 }
 
 /* Only the oldest generation may forget a candidate that is live: it has seen everything that the candidate can reach. A young
@@ -193,7 +219,7 @@ give_up(struct wn_collection *c, bool older)
 static void
 give_back_live(struct wn_collection *c)
 {
-    bool forget = c->generation == WANE_ALL || WN_MUTANT(young_forgets);
+    bool forget = (c->generation == WANE_ALL && !c->trial.cut) || WN_MUTANT(young_forgets);
 
     (void)give_back_nodes(c, WN_TRIAL_LIVE, forget ? WN_TRIAL_STATE : WN_TRIAL_CANDIDATE, true);
 }
@@ -261,12 +287,14 @@ wn_collection_run(int generation, uint32_t most, struct wane_collected *result)
     c->most = most;
     c->under_way = true;
     c->timed_out = c->no_memory = false;
+    wn_govern_tell(false, generation, &c->result);
     collect(c);
     c->result.examined = c->trial.count;
     c->result.nanoseconds = wn_now() - start;
     close_collection(c);
     add_totals(&c->result);
     *result = c->result;
+    wn_govern_tell(true, generation, result);
 }
 
 /* In the child of a fork, at one of the driver's resting points. */
@@ -279,6 +307,7 @@ wn_collection_abandon(void)
     if (!c->under_way)
         return;
     give_up(c, false);
+    fetch_add_relaxed(&totals.aborted, c->result.aborted);
     close_collection(c);
 }
 
@@ -320,8 +349,8 @@ one_round(int generation, struct wane_collected *sum, uint64_t deadline, bool *a
         return -EAGAIN;
     }
     all = run_in_parts(generation, sum, &one);
-    /* What is destroyed may leave new candidates; who was disturbed gets another chance. */
-    *again = one.freed || (one.aborted && all);
+    /* What is destroyed may leave new candidates; who was disturbed, or not seen, gets another chance. */
+    *again = one.freed || ((one.aborted || (generation == WANE_ALL && wn_collection.cuts)) && all);
     return !all ? -ENOMEM : wn_collection.timed_out ? -EAGAIN : 0;
 }
 
@@ -353,6 +382,13 @@ wane_collect(int generation, struct wane_collected *result)
     if (result)
         *result = sum;
     return rc;
+}
+
+void
+wane_aborts(uint64_t objects[WANE_ABORTS])
+{
+    for (int why = 0; why < WANE_ABORTS; why++)
+        objects[why] = load_relaxed(&totals.aborts[why]);
 }
 
 void

@@ -22,12 +22,14 @@
 #include "subset.h"
 #include "trial.h"
 
-#define WN_AGES (WANE_ALL + 1)
+#define WN_AGES        (WANE_ALL + 1)
+#define WN_FROZEN_LIST WN_AGES
+#define WN_LISTS       (WN_AGES + 1)
 
 struct wn_collection {
     struct wn_trial       trial;
     struct wn_link       *batch;  /* chunks taken over, not yet in the table */
-    struct wn_chunk      *waiting[WN_AGES]; /* by age: candidates too old for the collections since */
+    struct wn_chunk      *waiting[WN_LISTS]; /* by age: candidates too old for the collections since; the frozen */
     struct wn_chunk      *spare;
     int                   generation; /* -1: only the dead are taken */
     uint32_t              most; /* candidates in one collection; the rest of the batch waits. 0: all */
@@ -36,6 +38,7 @@ struct wn_collection {
     uint32_t             *order; /* the members by components, and where these end */
     struct wn_edges       first, second; /* the two traces */
     struct wane_collected result;
+    unsigned              cuts; /* scans of all generations in a row that were cut short */
     uint32_t              destroying; /* the component under destruction */
     bool                  under_way;
     bool                  no_memory; /* given up for want of it */
@@ -43,10 +46,10 @@ struct wn_collection {
 };
 
 extern struct wn_collection wn_collection;
-extern struct wane_atomic64 wn_waiting_count[WN_AGES]; /* entries in waiting, for the pacing */
+extern struct wane_atomic64 wn_waiting_count[WN_LISTS]; /* entries in waiting, for the pacing */
 
-/* Objects traced or changed per section of the collector. */
-#define WN_COLLECT_SLICE 256
+/* Objects traced or changed per section of the collector: each may be a cache miss or three, and grace periods wait. */
+#define WN_COLLECT_SLICE 64
 
 /* Driver lock held, outside sections. */
 void wn_collection_run(int generation, uint32_t most, struct wane_collected *result);
@@ -55,6 +58,8 @@ void wn_collection_abandon(void);
 /* The parts. False: give up (out of memory, or a section that does not end). */
 bool wn_take(struct wn_collection *c);
 void wn_take_the_dead(struct wn_collection *c); /* candidates that wait for an old collection may die before it comes */
+void wn_take_the_frozen(struct wn_collection *c); /* they are candidates again */
+bool wn_take_later(struct wn_collection *c, struct wane_header *h); /* met, and frozen: with them. In a section */
 bool wn_suspect(struct wn_collection *c);
 bool wn_review(struct wn_collection *c);
 void wn_settle(struct wn_collection *c);
@@ -64,6 +69,19 @@ void wn_member_let_go(struct wn_collection *c, struct wn_member *m);
 
 /* Call fn for members 0 .. n-1, in sections of WN_COLLECT_SLICE. */
 void wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struct wn_member *));
+
+/* The count of an object whose word1 was w1 just before: the other word is read now. */
+uint32_t wn_suspect_count(struct wane_header *h, uint64_t w1);
+
+/* Objects lie anywhere in memory: the one that is looked at AHEAD members later is fetched now. */
+#define WN_AHEAD 8
+
+static inline void
+wn_member_fetch_ahead(const struct wn_collection *c, uint32_t i)
+{
+    if (i + WN_AHEAD < c->members)
+        __builtin_prefetch(c->member[i + WN_AHEAD].h, 1);
+}
 
 /* The member that an object is, or NULL. */
 struct wn_member *wn_member_of(struct wn_collection *c, const struct wane_header *h);

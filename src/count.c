@@ -61,7 +61,7 @@ wn_count_retain(struct wane_header *h)
     if (__builtin_expect(wn_is_gone(old), 0))
         wn_fatal(h, "retain of a dead object");
     /* The version made the first RMW visible at once; this makes a wrap of the version harmless (I hold a unit: I may). */
-    if (old & WN_REVIEW)
+    if ((old & WN_REVIEW) && !WN_MUTANT(retain_keeps_review))
         fetch_and_relaxed(&h->word1, ~WN_REVIEW);
     if (__builtin_expect(wn_count(old) >= WN_IMMORTAL, 0)) {
         fetch_add_relaxed(&h->word1, WN_VERSION_ONE - WN_COUNT_ONE);
@@ -72,7 +72,7 @@ wn_count_retain(struct wane_header *h)
 void
 wn_count_moved(struct wane_header *h)
 {
-    if (wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT))
+    if (wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) || WN_MUTANT(move_keeps_version))
         return;
     /* release E11: the slot was cleared before. REVIEW goes as in a retain: the mover holds the unit, and versions wrap. */
     if (fetch_add_release(&h->word1, WN_VERSION_ONE) & WN_REVIEW)
@@ -354,11 +354,14 @@ bool
 wn_count_is_unique(const struct wane_header *h)
 {
     uint64_t w0 = load_relaxed(&h->word0);
-    uint64_t w1 = load_acquire(&h->word1); /* acquire E11: what former holders wrote */
+    uint64_t w1;
 
+    WN_STEP("unique:word0-read");
+    w1 = load_acquire(&h->word1); /* acquire E11: what former holders wrote */
     if (w1 & WN_WEAK)
         return false;
     if (w1 & WN_MERGED)
         return wn_count(w1) == 1;
-    return wn_owner(w0) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) && wn_local(w0) == 1 && wn_count(w1) == 0;
+    return wn_owner(w0) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) && wn_local(w0) == 1 &&
+           (wn_count(w1) == 0 || WN_MUTANT(unique_ignores_strangers));
 }

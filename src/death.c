@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "death.h"
 
+#include "budget.h"
 #include "check.h"
 #include "gate.h"
 #include "memory.h"
@@ -9,16 +10,21 @@
 
 #define GRAVE_BUDGET 4096
 
+static void drop_now(wane_slot *slot);
+
 void
 wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
     WN_STEP("death:free");
+    wn_budget_give(r, t->prefix + sizeof *h + wn_type_payload_size(t, h));
     wn_repay_death(r);
     if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(h, t->prefix, wn_type_payload_size(t, h)))
         return;
     wn_free((char *)h - t->prefix);
-    if (WN_MUTANT(sever_after_free))
-        wn_weak_bury(wn_weak_sever(h));
+    if (WN_MUTANT(sever_after_free)) {
+        wn_weak_tell(wn_weak_sever(h));
+        wn_weak_bury(wn_weak_sever(h), drop_now);
+    }
 }
 
 void
@@ -46,7 +52,7 @@ free_dead(struct wn_record *r, struct wane_header *h, uint64_t w)
 void
 wn_free_if_last(struct wn_record *r, struct wane_header *h, uint64_t w)
 {
-    if ((w & WN_DEAD) && !(w & WN_HOLDERS))
+    if ((w & WN_DEAD) && (!(w & WN_HOLDERS) || WN_MUTANT(free_ignores_holders)))
         free_dead(r, h, w);
 }
 
@@ -85,7 +91,7 @@ wn_graves_tend(struct wn_record *r)
 
         r->grave_waiting = wn_link(h);
         compiler_barrier();
-        wn_counter_add(&r->counters.unearthed_bytes, wn_type_payload_size(wn_type_of(h), h));
+        wn_counter_add_end(&r->counters.unearthed_bytes, wn_type_payload_size(wn_type_of(h), h));
         wn_memory_free(r, h, wn_type_of(h));
     }
     return r->grave_waiting || seal_graves(r);
@@ -97,8 +103,8 @@ wn_count_death(struct wn_record *r, const struct wn_type *t, const struct wane_h
     size_t size = wn_type_payload_size(t, h);
 
     wn_type_counts_add(r, t->id, -1, -(int64_t)size);
-    wn_counter_add(&r->counters.died, 1);
-    wn_counter_add(&r->counters.bytes_died, size);
+    wn_counter_add_end(&r->counters.died, 1);
+    wn_counter_add_end(&r->counters.bytes_died, size);
 }
 
 void
@@ -206,7 +212,8 @@ begin(struct wn_record *r)
     if ((load_acquire(&h->word1) & WN_WEAK) && !WN_MUTANT(sever_after_free))
         weak = wn_weak_sever(h);
     wn_dispose(h, t);
-    wn_weak_bury(weak); /* callbacks: what h held open is closed */
+    wn_weak_tell(weak); /* what h held open is closed */
+    wn_weak_bury(weak, drop_now);
     r->partial_done = 0;
     compiler_barrier();
     r->partial = h;

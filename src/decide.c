@@ -38,9 +38,11 @@ wn_decide_open(void)
 bool
 wn_decide_condemn(struct wane_header *h, uint64_t w2)
 {
-    /* acq_rel E14 */
-    bool done = cas_acq_rel(&h->word1, &w2, (w2 | WN_CONDEMNED) + bump());
+    bool done;
 
+    if (WN_MUTANT(condemn_any_word))
+        w2 = load_acquire(&h->word1);
+    done = cas_acq_rel(&h->word1, &w2, (w2 | WN_CONDEMNED) + bump()); /* acq_rel E14 */
     WN_STEP("decide:member");
     return done;
 }

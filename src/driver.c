@@ -187,10 +187,17 @@ tend_as(struct wn_record *r, uint32_t bits)
 static bool
 try_claim(struct wn_record *r)
 {
+    bool was_inside = WN_MUTANT(claim_looks_first) && (load_acquire(&r->pub.ctr) & WANE_NEST);
+
+    WN_STEP("claim:begin");
     /* Only drivers claim, and there is one: the bit was clear. seq_cst: before the look at ctr. */
     fetch_or_seq_cst(&r->pub.claim, WN_CLAIM_HELD);
-    if (!wn_membarrier())
+    WN_STEP("claim:announced");
+    if (!WN_MUTANT(claim_no_membarrier) && !wn_membarrier())
         wn_full_fence(&fence_word);
+    WN_STEP("claim:fenced");
+    if (WN_MUTANT(claim_looks_first) && !was_inside)
+        return true;
     /* acquire E4: what the thread did in its last section. */
     if (wn_grace_shows(r) && !(load_acquire(&r->pub.ctr) & WANE_NEST))
         return true;

@@ -123,19 +123,19 @@ done_running(uint32_t began_in)
 }
 
 size_t
-wn_final_run(void)
+wn_final_run(uint32_t most)
 {
     uint64_t               before = load_relaxed(&finished);
     uint32_t               began_in = load_relaxed(&generation);
     struct wane_header    *h;
     struct wn_final_batch *b;
 
-    while ((h = next_object())) {
+    for (; most && (h = next_object()); most--) {
         finalize(h);
         wane_release(wn_payload(h)); /* the unit that was handed over */
         done_running(began_in);
     }
-    while ((b = next_component())) {
+    for (; most && (b = next_component()); most--) {
         run_component(b);
         done_running(began_in);
     }
@@ -164,7 +164,7 @@ wn_final_pending(void)
 size_t
 wane_run_finalizers(void)
 {
-    return wn_in_section() ? 0 : wn_final_run();
+    return wn_in_section() ? 0 : wn_final_run(UINT32_MAX);
 }
 
 uint64_t
@@ -182,8 +182,8 @@ run_thread(void *unused)
     while (!wn_thread_should_stop(&thread)) {
         uint32_t value = wn_event_value(&event);
 
-        (void)wn_final_run();
-        if (!load_relaxed(&wn_final_due) && !load_relaxed(&batches) && !wn_thread_should_stop(&thread))
+        (void)wn_final_run(WN_FINAL_BATCH);
+        if (!is_any_due() && !wn_thread_should_stop(&thread))
             wn_event_wait(&event, value, 0);
     }
     return NULL;

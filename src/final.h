@@ -23,10 +23,13 @@ struct wn_final_batch {
     uintptr_t      entry[];
 };
 
+/* Finalizers may make work for finalizers without end: who runs them looks up after so many. */
+#define WN_FINAL_BATCH 256
+
 void wn_final_add_batch(struct wn_final_batch *batch);
 
 void     wn_final_init(void);
-size_t   wn_final_run(void); /* all that are due now */
+size_t   wn_final_run(uint32_t most); /* those due, and those that become so meanwhile; at most so many */
 bool     wn_final_pending(void); /* due, or running on some thread */
 bool     wn_final_attend(void);  /* are some due that no thread of ours will run? Tries to start it again */
 uint64_t wn_final_count(void);

@@ -4,7 +4,7 @@
  *
  *   word0  type 16 | owner 16 | quiet 1 | guard 1 | local 30     o: the owner's plain stores; the type never changes
  *          of a dead object: type 16 | link 48                   the holder of the dead memory
- *   word1  version 19 | count 32, signed | flags 13              a: one RMW per change, which also bumps the version
+ *   word1  version 17 | count 32, signed | flags 15              a: one RMW per change, which also bumps the version
  *
  * Equations (asserted where they are cheap):
  *   I1  count(o) = local(word0) + count(word1) = owned + slot + pending units (+1 each for a queue entry, a finalizer); of a
@@ -24,6 +24,7 @@
 #include "atomic.h"
 
 #define WN_MAX_TYPES   65535
+#define WN_MAX_RECORDS 65500
 #define WN_TYPE_SHIFT  48
 #define WN_OWNER_SHIFT 32
 #define WN_LOCAL_MASK  (WANE_LOCAL_LIMIT | (WANE_LOCAL_LIMIT - 1)) /* the guard bit is part of the number */
@@ -42,14 +43,17 @@
 #define WN_DEAD      (UINT64_C(1) << 10) /* the killer is done */
 #define WN_AGE       (UINT64_C(3) << 11) /* collections survived, at most two; the collector's */
 #define WN_AGE_ONE   (UINT64_C(1) << 11)
+#define WN_ERA       (UINT64_C(3) << 13) /* freezes before its birth, or before a collection last looked at it; govern.h */
+#define WN_ERA_ONE   (UINT64_C(1) << 13)
 
-#define WN_COUNT_SHIFT 13
+#define WN_COUNT_SHIFT 15
 #define WN_COUNT_ONE   (UINT64_C(1) << WN_COUNT_SHIFT)
 #define WN_COUNT_MASK  (UINT64_C(0xFFFFFFFF) << WN_COUNT_SHIFT)
-#define WN_VERSION_ONE (UINT64_C(1) << 45)
+#define WN_VERSION_SHIFT 47
+#define WN_VERSION_ONE (UINT64_C(1) << WN_VERSION_SHIFT)
 
 /* Flags that say nothing of who else may know the object. */
-#define WN_HARMLESS (WN_AGE | WN_FINALIZED)
+#define WN_HARMLESS (WN_AGE | WN_ERA | WN_FINALIZED)
 /* All that is not the version: word1 & WN_KNOWN, apart from the harmless, is zero of an object that its owner alone knows. */
 #define WN_KNOWN ((WN_VERSION_ONE - 1) & ~WN_HARMLESS)
 
@@ -73,9 +77,10 @@
 #define WN_IMMORTAL_CENTRE (WN_IMMORTAL * 2)
 
 _Static_assert(sizeof(struct wane_header) == 16, "the header is 16 bytes");
-_Static_assert((WN_AGE | WN_DEAD) < WN_COUNT_ONE, "flags stay below the count");
-/* Lemma (docs/design.md, "Versions"): 2 threads + flag changes < versions; records are 16-bit. */
-_Static_assert((UINT64_C(1) << (64 - 45)) > 2 * UINT64_C(65535) + 64, "versions outnumber retains in flight");
+_Static_assert((WN_ERA | WN_AGE | WN_DEAD) < WN_COUNT_ONE, "flags stay below the count");
+/* Lemma (docs/design.md, "Versions"): 2 threads + flag changes < versions. */
+_Static_assert((UINT64_C(1) << (64 - WN_VERSION_SHIFT)) > UINT64_C(2) * WN_MAX_RECORDS + 64,
+               "versions outnumber retains in flight");
 
 static inline int64_t
 wn_count(uint64_t w1)

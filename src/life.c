@@ -20,13 +20,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <wane/collector.h>
+
 #include "background.h"
 #include "collect.h"
 #include "final.h"
 #include "gate.h"
 #include "loop.h"
 #include "memory.h"
+#include "pressure.h"
 #include "stall.h"
+#include "step.h"
+
+#define MADE_BY_FINALIZERS 10000 /* finalizers that shutdown runs, besides those of the objects that it finds */
 
 #ifdef WN_STEPS
 void (*wn_step_hook)(const char *point);
@@ -87,6 +93,7 @@ after_fork_child(void)
     wn_final_forked();
     wn_loop_forked();
     wn_stall_forked();
+    wn_pressure_forked();
     wn_grace_forked();
     free_records_of_vanished_threads();
     if (r)
@@ -172,20 +179,30 @@ objects_dead(void)
     return s.objects_died + s.finalized;
 }
 
-/* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. */
+/* Each object that lives has one finalizer at most; more than that are of objects that finalizers make. */
+static uint64_t
+most_finalizers(void)
+{
+    struct wane_stats s;
+
+    wane_stats(&s);
+    return s.finalized + (s.objects_born - s.objects_died) + MADE_BY_FINALIZERS;
+}
+
+/* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. Or finalizers make more and more. */
 static void
 drain_everything(void)
 {
-    uint64_t before;
+    uint64_t most = most_finalizers(), before;
 
     do {
         before = objects_dead();
         (void)wane_barrier();
         (void)wane_collect(WANE_ALL, NULL);
-        while (wn_final_pending())
-            if (!wn_final_run())
+        while (wn_final_pending() && wn_final_count() < most)
+            if (!wn_final_run(WN_FINAL_BATCH))
                 wn_driver_pause(); /* the finalizer thread is inside one */
-    } while (objects_dead() != before);
+    } while (objects_dead() != before && wn_final_count() < most);
     wn_driver_begin();
     (void)wn_driver_bury(wn_now() + UINT64_C(1000000000)); /* the memory of what died last, unless others go on */
     wn_driver_end();
@@ -198,6 +215,7 @@ wane_shutdown(void)
 
     if (wn_in_section())
         return -EDEADLK;
+    (void)wane_unfreeze();
     drain_everything();
     wn_background_stop();
     wn_final_stop();
@@ -208,22 +226,59 @@ wane_shutdown(void)
 
 /* ---- Statistics ---------------------------------------------------------------------------------------------------- */
 
+/* What has ended is summed first, over all records: a sum of beginnings that is read later is no smaller. */
 static void
-add_record(struct wane_stats *s, struct wn_record *r)
+add_ends(struct wane_stats *s, const struct wn_record *r)
+{
+    const struct wn_counters *c = &r->counters;
+
+    s->objects_died += load_acquire(&c->died);
+    s->bytes_died += load_acquire(&c->bytes_died);
+    s->applied += load_acquire(&c->applied);
+    s->held_bytes -= load_acquire(&c->unearthed_bytes); /* wraps, until what was buried is added */
+}
+
+static void
+add_beginnings(struct wane_stats *s, const struct wn_record *r)
 {
     const struct wn_counters *c = &r->counters;
 
     s->objects_born += load_relaxed(&c->born);
-    s->objects_died += load_relaxed(&c->died);
     s->bytes_born += load_relaxed(&c->bytes_born);
-    s->bytes_died += load_relaxed(&c->bytes_died);
     s->displaced += load_relaxed(&c->displaced);
-    s->applied += load_relaxed(&c->applied);
     s->queued += load_relaxed(&c->queued);
     s->merged += load_relaxed(&c->merged);
-    s->held_bytes += load_relaxed(&r->held_bytes) + load_relaxed(&c->buried_bytes) - load_relaxed(&c->unearthed_bytes);
+    s->held_bytes += load_relaxed(&r->held_bytes) + load_relaxed(&c->buried_bytes);
     s->lost_units += load_relaxed(&c->lost_units);
     s->lost_candidates += load_relaxed(&c->lost_candidates);
+}
+
+static void
+for_records(void (*add)(struct wane_stats *, const struct wn_record *), struct wane_stats *s)
+{
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        const struct wn_record *r = wn_record(id);
+
+        if (r)
+            add(s, r);
+    }
+}
+
+static void
+add_records(struct wane_stats *s)
+{
+    for_records(add_ends, s);
+    WN_STEP("stats:ends");
+    for_records(add_beginnings, s);
+}
+
+uint64_t
+wn_objects_alive(void)
+{
+    struct wane_stats s = {0};
+
+    add_records(&s);
+    return s.objects_born - s.objects_died;
 }
 
 void
@@ -231,12 +286,7 @@ wane_stats(struct wane_stats *out)
 {
     *out = (struct wane_stats){.records = wn_record_limit(), .claims = wn_driver_claims(),
                                .grace_periods = wn_grace_periods(), .finalized = wn_final_count()};
-    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
-        struct wn_record *r = wn_record(id);
-
-        if (r)
-            add_record(out, r);
-    }
+    add_records(out);
     wn_collect_stats(out);
     wn_stall_stats(out);
 }

@@ -11,6 +11,7 @@
 #include "background.h"
 #include "driver.h"
 #include "final.h"
+#include "pressure.h"
 #include "stall.h"
 #include "thread.h"
 #include "unit.h"
@@ -110,8 +111,12 @@ begin_step(void)
 static void
 end_step(enum wn_left left)
 {
+    uint64_t pause = wn_pressure_attend();
+
     if (left != WN_LEFT_NOTHING) /* else it is off since the step began: another step may have set it meanwhile */
         set_timer(left == WN_LEFT_MORE ? 1 : WN_TICK_NS);
+    else if (pause)
+        set_timer(pause);
     if (wn_final_attend() || __atomic_load_n(&reported.value, __ATOMIC_SEQ_CST))
         set_timer(1);
 }

@@ -41,7 +41,7 @@
  *  M2  table slot: place (release) -> find (acquire, in peek): hash and key of the entry; never empty again
  *  The value slots are used by slot operations only (E5).
  */
-#include <wane/containers.h>
+#include "map.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -114,11 +114,7 @@ table_dispose(void *object)
 }
 
 static struct wane_type table_type = {
-    .name = "wane_map_table",
-    .size = sizeof(struct table),
-    .dispose = table_dispose,
-    .flags = WANE_SIZED,
-};
+    .name = "wane_map_table", .size = sizeof(struct table), .dispose = table_dispose, .flags = WANE_SIZED};
 
 static struct table *
 table_new(size_t capacity)
@@ -233,11 +229,7 @@ dispose(void *object)
 }
 
 static struct wane_type map_type = {
-    .name = "wane_map",
-    .size = sizeof(struct wane_map),
-    .trace = trace,
-    .dispose = dispose,
-};
+    .name = "wane_map", .size = sizeof(struct wane_map), .trace = trace, .dispose = dispose};
 
 struct wane_map *
 wane_map_new(void)
@@ -580,4 +572,26 @@ wane_map_each(const struct wane_map *map, bool (*fn)(const char *key, void *valu
             go_on = fn(e->key, value, arg);
     }
     wane_leave();
+}
+
+size_t
+wn_map_at(const struct wane_map *map, size_t hand, const char **key, void **value)
+{
+    const struct table *t = current(map);
+    const struct entry *e = t ? wane_peek(&t->slots[hand & (t->capacity - 1)]) : NULL;
+
+    *key = e ? e->key : NULL;
+    *value = e ? wane_peek(&e->value) : NULL;
+    return t ? t->capacity : 0;
+}
+
+bool
+wn_map_drop(struct wane_map *map, const char *key, const void *value)
+{
+    struct entry *e = find(current(map), wn_hash_string(key), key);
+    bool          dropped = e && wane_cas(&e->value, value, NULL);
+
+    if (dropped)
+        add_to_count(map, -1);
+    return dropped;
 }

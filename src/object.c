@@ -5,10 +5,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "budget.h"
 #include "death.h"
+#include "govern.h"
 #include "handoff.h"
 #include "memory.h"
+#include "room.h"
 #include "share.h"
+#include "weak.h"
 
 static bool
 size_is_valid(const struct wn_type *t, size_t size, bool sized)
@@ -23,13 +27,19 @@ init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 
     /* relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
     store_relaxed(&h->word0, (uint64_t)t->id << WN_TYPE_SHIFT | r->pub.me | quiet | 1);
-    store_relaxed(&h->word1, WN_WORD1_BORN);
+    store_relaxed(&h->word1, WN_WORD1_BORN | load_relaxed(&wn_era));
+}
+
+static size_t
+bytes_of(const struct wn_type *t, size_t size)
+{
+    return t->prefix + sizeof(struct wane_header) + size;
 }
 
 static struct wane_header *
 allocate(const struct wn_type *t, size_t size)
 {
-    char *p = wn_malloc(t->prefix + sizeof(struct wane_header) + size);
+    char *p = wn_malloc(bytes_of(t, size));
 
     if (!p)
         return NULL;
@@ -39,13 +49,13 @@ allocate(const struct wn_type *t, size_t size)
         return NULL;
     }
     compiler_barrier(); /* gcc makes a calloc of the two, which is slower in glibc */
-    memset(p, 0, t->prefix + sizeof(struct wane_header) + size);
+    memset(p, 0, bytes_of(t, size));
     return (struct wane_header *)(void *)(p + t->prefix);
 }
 
-/* In a section. */
+/* In a section. refused: by the budget. */
 static void *
-make(const struct wn_type *t, size_t size)
+make(const struct wn_type *t, size_t size, bool *refused)
 {
     struct wn_record   *r = wn_standing();
     struct wane_header *h;
@@ -54,7 +64,14 @@ make(const struct wn_type *t, size_t size)
         errno = ENOMEM;
         return NULL;
     }
+    *refused = !wn_budget_take(r, bytes_of(t, size));
+    if (*refused) {
+        wn_repay_death(r);
+        errno = ENOMEM;
+        return NULL;
+    }
     if (!(h = allocate(t, size))) {
+        wn_budget_give(r, bytes_of(t, size));
         wn_repay_death(r);
         return NULL;
     }
@@ -71,7 +88,7 @@ static void *
 new_object(struct wane_type *type, size_t size, bool sized)
 {
     struct wn_type *t = wn_type_register(type);
-    bool            opened;
+    bool            opened, refused = false;
     void           *object;
 
     if (!t)
@@ -82,10 +99,13 @@ new_object(struct wane_type *type, size_t size, bool sized)
         errno = t->sized == sized && size > SIZE_MAX / 4 ? ENOMEM : EINVAL;
         return NULL;
     }
-    opened = wn_scope_open();
-    object = make(t, size);
-    wn_scope_close(opened);
-    return object;
+    for (bool waited = false;; waited = true) {
+        opened = wn_scope_open();
+        object = make(t, size, &refused);
+        wn_scope_close(opened);
+        if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(bytes_of(t, size)))
+            return object;
+    }
 }
 
 void *
@@ -166,6 +186,7 @@ wane_immortal(void *object)
         wn_fatal(h, "a dead object cannot become immortal");
     if (wn_count_immortalise(h))
         fetch_add_relaxed(&wn_type_of(h)->immortal, 1u);
+    wn_weak_immortalise(h);
     wn_scope_close(opened);
 }
 

@@ -4,9 +4,14 @@
 #include <errno.h>
 #include <time.h>
 
+#include "budget.h"
+#include "govern.h"
+#include "life.h"
+
 #define PATIENCE_NS UINT64_C(500000000) /* a few candidates wait this long */
 #define HAND_NS     UINT64_C(2000000)   /* for the records to hand over; who is busy inside a section comes next time */
 #define SHARE       10                  /* at most one part in SHARE of a core for a generation that finds little */
+#define SHORT_SHARE 3          /* while memory is short */
 #define FRUITFUL    4                   /* freed one in FRUITFUL examined: go on */
 #define FRUITLESS   16                  /* freed less than one in FRUITLESS examined: back off */
 #define MAX_BACKOFF 6
@@ -18,7 +23,7 @@ static struct wane_atomic64 threshold[WN_AGES] = {{4096}, {16384}, {0}}; /* a: c
 
 /* Under the driver lock. */
 static struct pacing {
-    uint64_t ended, cost; /* of the last run: when, and its CPU time, 0 if it paid for itself */
+    uint64_t began, ended, cost; /* of the last run: when, and its CPU time, 0 if it paid for itself */
     uint64_t live;        /* objects after it */
     unsigned backoff;
 } pacing[WN_AGES];
@@ -47,37 +52,40 @@ wn_pace_waiting(void)
     return young_waiting() + load_relaxed(&wn_waiting_count[1]) + load_relaxed(&wn_waiting_count[2]);
 }
 
-static uint64_t
-objects_alive(void)
-{
-    struct wane_stats s;
-
-    wane_stats(&s);
-    return s.objects_born - s.objects_died;
-}
-
 /* ---- When --------------------------------------------------------------------------------------------------------- */
 
 static bool
 has_grown(const struct pacing *p)
 {
-    return objects_alive() > p->live + p->live / 4;
+    return wn_objects_alive() > p->live + p->live / 4;
+}
+
+static uint64_t
+rest_after(const struct pacing *p)
+{
+    return p->cost * (wn_budget_is_short() ? SHORT_SHARE : SHARE);
 }
 
 /* Young runs are bounded, and each candidate comes to one of each generation once: on a growing heap they do not wait. */
 static bool
 is_young_paid_for(const struct pacing *p, uint64_t now)
 {
-    return now >= p->ended + p->cost * SHARE || has_grown(p);
+    return now >= p->ended + rest_after(p) || has_grown(p);
 }
 
 /* What was fruitless on a heap that has grown by a quarter since may bear fruit now. */
 static bool
 is_old_paid_for(const struct pacing *p, uint64_t now)
 {
-    uint64_t rest = p->cost * SHARE;
+    uint64_t rest = rest_after(p);
 
     return now >= p->ended + rest && (now >= p->ended + (rest << p->backoff) || has_grown(p));
+}
+
+static uint64_t
+patience(void)
+{
+    return wn_budget_is_short() ? PATIENCE_NS / 16 : PATIENCE_NS;
 }
 
 /* Young candidates do not wait for ever, however few they are. */
@@ -90,7 +98,7 @@ is_young_due(uint64_t n, uint64_t now)
     }
     if (!waiting_since)
         waiting_since = now;
-    return n >= load_relaxed(&threshold[0]) || now - waiting_since >= PATIENCE_NS;
+    return n >= load_relaxed(&threshold[0]) || now - waiting_since >= patience();
 }
 
 /* Young ones first, while there are many: most die young, and in small batches that is cheap. Not for ever, though. */
@@ -99,9 +107,9 @@ is_old_due(uint64_t young, uint64_t now)
 {
     const struct pacing *p = &pacing[2];
 
-    if (now < p->ended + PATIENCE_NS || !is_old_paid_for(p, now))
+    if (now < p->ended + patience() || !is_old_paid_for(p, now))
         return false;
-    return young < load_relaxed(&threshold[0]) || now > p->ended + 4 * PATIENCE_NS + 2 * SHARE * p->cost;
+    return young < load_relaxed(&threshold[0]) || now > p->ended + 4 * patience() + 2 * rest_after(p);
 }
 
 int
@@ -111,6 +119,8 @@ wn_pace_due(uint64_t now)
     uint64_t middle = load_relaxed(&wn_waiting_count[1]), old = load_relaxed(&wn_waiting_count[2]);
     bool     young = is_young_due(n, now);
 
+    if (!load_relaxed(&wn_is_automatic))
+        return -1;
     if ((middle || old) && is_old_due(n, now))
         return 2;
     if (middle && middle >= load_relaxed(&threshold[1]) && is_young_paid_for(&pacing[1], now))
@@ -139,7 +149,7 @@ settle_up(struct pacing *p, const struct wane_collected *r, uint64_t cpu)
         p->backoff++;
     p->ended = wn_now();
     p->cost = r->freed * FRUITFUL >= r->examined ? 0 : cpu;
-    p->live = objects_alive();
+    p->live = wn_objects_alive();
 }
 
 /* The candidates that waited for this generation: all of them are taken, and a batch of young ones. */
@@ -170,12 +180,30 @@ wn_pace_run(int generation)
     struct wane_collected r;
     uint64_t              cpu = cpu_now();
 
-    (void)wn_driver_handover(wn_now() + HAND_NS);
+    pacing[generation].began = wn_now();
+    (void)wn_driver_handover(pacing[generation].began + HAND_NS);
     wn_collection_run(generation, batch + old_for(generation), &r);
     settle_up(&pacing[generation], &r, cpu_now() - cpu);
     if (generation == 0)
         adapt_batch(&r, cpu_now() - cpu);
     waiting_since = 0;
+}
+
+uint64_t
+wn_pace_hurry(uint64_t since)
+{
+    const struct pacing *p = &pacing[WANE_ALL];
+    uint64_t             paid = p->ended + p->cost * SHORT_SHARE;
+
+    if (p->began >= since)
+        return 0;
+    if (wn_now() < paid && !has_grown(p))
+        return paid;
+    wn_pace_run(WANE_ALL);
+    /* What died in it keeps its memory as long as it is logged. */
+    (void)wn_driver_handover(wn_now() + HAND_NS);
+    wn_take_the_dead(&wn_collection);
+    return 0;
 }
 
 static uint64_t
@@ -195,8 +223,9 @@ wn_pace_purge(void)
 {
     static uint64_t before;
     uint64_t        n = dead_candidates();
+    uint64_t        all = wn_pace_waiting() + load_relaxed(&wn_waiting_count[WN_FROZEN_LIST]);
 
-    if (n - before < PURGE_LEAST || n - before < wn_pace_waiting() / 2)
+    if (n - before < PURGE_LEAST || n - before < all / 2)
         return;
     before = n;
     wn_take_the_dead(&wn_collection);

@@ -10,6 +10,9 @@
  * twice as long after each, up to 64 times; that ends when one bears fruit or the heap has grown by a quarter. What pays
  * for itself does not wait.
  *
+ * While memory is short (budget.h) nobody waits for more candidates, and SHARE is smaller. The pauses still double: objects that
+ * are all alive are not walked through again and again because they are too many.
+ *
  * Source of the shape: CPython's thresholds; of the proportion of growth: its long_lived_pending rule.
  */
 #ifndef WN_PACE_H
@@ -25,6 +28,10 @@ int wn_pace_due(uint64_t now);
 
 /* Collect it. */
 void wn_pace_run(int generation);
+
+/* A thread waits for memory since then: collect everything, if nobody has begun to meanwhile. Not 0: that is not paid for before
+ * this time. Pauses do not double here: who waits would be told that there is no memory because there was no garbage once. */
+uint64_t wn_pace_hurry(uint64_t since);
 
 /* Free candidates that have died since, when there are many. */
 void wn_pace_purge(void);

@@ -18,7 +18,6 @@
 #include "stack.h"
 #include "step.h"
 
-#define WN_MAX_RECORDS 65534
 #define WN_CACHE_LINE  128 /* two lines: the prefetcher pulls pairs */
 
 /* attention bits */
@@ -90,6 +89,7 @@ struct wn_record {
     struct wane_atomic32 candidate_count; /* entries in the open chunk, for the driver */
     struct wn_chunk    *spare;
     uint32_t            spare_count;
+    struct wane_atomic64 charge; /* o: bytes made less bytes freed, not yet reported (budget.h); signed */
     int32_t             credit; /* o: births paid for; less WN_HUNGRY: a reserve must be filled first */
     struct wane_header *dying; /* dead, nothing done yet */
     struct wane_header *partial;      /* disposed of, some slots not yet dropped */

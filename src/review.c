@@ -22,6 +22,8 @@
  */
 #include "collect.h"
 
+#include <stdio.h>
+
 #include "handoff.h"
 #include "step.h"
 
@@ -43,7 +45,8 @@ read_both(struct wn_collection *c, struct wn_member *m)
     m->w0 = load_relaxed(&m->h->word0);
     m->w1 = load_acquire(&m->h->word1);
     if (wn_is_gone(m->w1))
-        m->out = true;
+        m->out = WN_OUT(DIED);
+    WN_STEP("review:both-read");
 }
 
 static void
@@ -52,7 +55,8 @@ compare_both(struct wn_collection *c, struct wn_member *m)
     (void)c;
     if (load_relaxed(&m->h->word0) != m->w0 || load_relaxed(&m->h->word1) != m->w1 ||
         (wn_is_in_transit(m->h) && !WN_MUTANT(review_takes_transit)))
-        m->out = true;
+        m->out = WN_OUT(MOVED);
+    WN_STEP("review:both-compared");
 }
 
 static bool
@@ -78,18 +82,20 @@ request(struct wn_collection *c, struct wn_member *m)
     uint32_t          owner;
     bool              ask;
 
-    if (m->out || !wn_node_reserve(r)) {
-        c->no_memory |= !m->out;
-        m->out = true;
+    if (m->out)
+        return;
+    if (!wn_node_reserve(r)) {
+        c->no_memory = true;
+        m->out = WN_OUT(MEMORY);
         return;
     }
     do {
         if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL) {
-            m->out = true;
+            m->out = wn_is_gone(w) ? WN_OUT(DIED) : WN_OUT(HELD);
             return;
         }
         owner = wn_owner(load_relaxed(&m->h->word0));
-        ask = !(w & (WN_MERGED | WN_QUEUED));
+        ask = !(w & (WN_MERGED | WN_QUEUED)) && !WN_MUTANT(review_keeps_bias);
         n = (w | WN_REVIEW) + WN_VERSION_ONE;
         if (ask)
             n = (n | WN_QUEUED) + WN_COUNT_ONE;
@@ -101,7 +107,8 @@ request(struct wn_collection *c, struct wn_member *m)
 static bool
 is_merged(const struct wn_member *m)
 {
-    return m->out || (load_acquire(&m->h->word1) & (WN_MERGED | WN_QUEUED)) == WN_MERGED;
+    return m->out || WN_MUTANT(review_keeps_bias) ||
+           (load_acquire(&m->h->word1) & (WN_MERGED | WN_QUEUED)) == WN_MERGED;
 }
 
 static void
@@ -123,29 +130,49 @@ wait_until_merged(struct wn_collection *c)
     }
     c->timed_out |= i < c->members;
     for (; i < c->members; i++)
-        c->member[i].out |= !is_merged(&c->member[i]);
+        if (!is_merged(&c->member[i]))
+            c->member[i].out = WN_OUT(OWNER);
 }
 
 /* ---- 2 and 4: words and traces ------------------------------------------------------------------------------------ */
 
+static uint32_t
+count_in(const struct wn_member *m, uint64_t w1)
+{
+    uint64_t local = WN_MUTANT(review_keeps_bias) && !(w1 & WN_MERGED) ? wn_local(load_relaxed(&m->h->word0)) : 0;
+
+    return (uint32_t)((uint64_t)wn_count(w1) + local);
+}
+
 static void
 read_word(struct wn_collection *c, struct wn_member *m)
 {
-    (void)c;
     /* acquire E11: the decrements before it, and what they gave back. */
     m->w1 = load_acquire(&m->h->word1);
-    m->count = wn_count(m->w1);
-    if (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1))
-        m->out = true;
+    m->left1 = m->left2 = WN_MUTANT(trial_believed) ? c->trial.node[m->node].count : count_in(m, m->w1);
+    if (!m->out && !WN_MUTANT(review_keeps_bias) && (!(m->w1 & WN_REVIEW) || !(m->w1 & WN_MERGED) || wn_is_gone(m->w1)))
+        m->out = wn_is_gone(m->w1) ? WN_OUT(DIED) : WN_OUT(MOVED);
+    WN_STEP("review:word-read");
+}
+
+static bool
+has_changed(const struct wn_member *m)
+{
+    /* relaxed: a retain before the second trace is in modification order before this load by coherence. */
+    uint64_t w = load_relaxed(&m->h->word1);
+
+    if (WN_MUTANT(review_compares_counts) || WN_MUTANT(review_keeps_bias))
+        return count_in(m, w) != m->left1;
+    return w != m->w1 && !WN_MUTANT(review_skip_words);
 }
 
 static void
 compare_word(struct wn_collection *c, struct wn_member *m)
 {
     (void)c;
-    /* relaxed: a retain before the second trace is in modification order before this load by coherence. */
-    if (load_relaxed(&m->h->word1) != m->w1 && !WN_MUTANT(review_skip_words))
-        m->out = true;
+    if (!m->out && has_changed(m))
+        m->out = WN_OUT(MOVED);
+    WN_STEP("review:word-compared");
 }
 
 struct tracer {
@@ -162,6 +189,7 @@ see_edge(struct wane_visitor *visitor, wane_slot *slot)
     void             *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE)); /* acquire E5, E13 */
     struct wn_member *m = object ? wn_member_of(t->collection, WANE_HEADER(object)) : NULL;
 
+    WN_STEP("review:slot-read");
     if (m && !wn_edges_add(t->edges, (uint32_t)(m - t->collection->member)))
         t->failed = true;
 }
@@ -170,7 +198,7 @@ static void
 trace_one(struct tracer *t, struct wn_member *m)
 {
     if (!m->out && wn_is_gone(load_acquire(&m->h->word1))) /* H19: not the slots of the dying */
-        m->out = true;
+        m->out = WN_OUT(DIED);
     if (!m->out)
         wn_type_trace(wn_type_of(m->h), m->h, &t->visitor);
     wn_edges_next(t->edges);
@@ -187,10 +215,14 @@ trace_all(struct wn_collection *c, struct wn_edges *edges)
     }
     for (uint32_t i = 0; i < c->members && !t.failed;) {
         uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
+        uint32_t most = edges->count + WN_TRIAL_EDGES * WN_COLLECT_SLICE;
 
+        t.failed |= !wn_edges_reserve(edges, 2 * WN_TRIAL_EDGES * WN_COLLECT_SLICE); /* outside the section */
         wane_enter();
-        while (i < end)
+        while (i < end && edges->count <= most) {
+            wn_member_fetch_ahead(c, i);
             trace_one(&t, &c->member[i++]);
+        }
         wane_leave();
         wn_driver_breathe();
     }
@@ -214,20 +246,38 @@ second_trace(struct wn_collection *c)
     return true;
 }
 
+/* While a word stands still each edge is a unit of its own (in the claim above), unless a trace breaks its contract. */
+static void
+tell_excess(const struct wn_collection *c)
+{
+    static struct wane_atomic32 told;
+
+    for (uint32_t i = 0; i < c->members; i++)
+        if (c->member[i].excess && !exchange_acq_rel(&told, 1u))
+            fprintf(stderr, "wane: an object of type '%s' has fewer references than were traced: some trace callback shows a "
+                            "slot more than once, or one that it does not own; objects are kept for that\n",
+                    wn_type_of(c->member[i].h)->name);
+}
+
 bool
 wn_review(struct wn_collection *c)
 {
+    if (WN_MUTANT(review_believes))
+        return trace_all(c, &c->second);
     if (!drop_what_moves(c))
         return false;
     wn_for_members(c, request);
     WN_STEP("review:marked");
     wait_until_merged(c);
     WN_STEP("review:merged");
-    wn_for_members(c, read_word);
+    if (!WN_MUTANT(review_words_after_trace))
+        wn_for_members(c, read_word);
     WN_STEP("review:w1");
     if (!trace_all(c, &c->first))
         return false;
     WN_STEP("review:e1");
+    if (WN_MUTANT(review_words_after_trace))
+        wn_for_members(c, read_word);
     if (!WN_MUTANT(review_skip_grace) && !wn_driver_grace(soon(GRACE_NS)))
         return false;
     WN_STEP("review:grace");
@@ -237,5 +287,6 @@ wn_review(struct wn_collection *c)
     wn_for_members(c, compare_word);
     WN_STEP("review:w2");
     c->no_memory |= !wn_subset(c->member, c->members, &c->first, &c->second);
+    tell_excess(c);
     return !c->no_memory;
 }

@@ -51,6 +51,14 @@ any(const struct component *k, bool (*is)(const struct wn_member *))
     return false;
 }
 
+/* The component is kept, this time. */
+static void
+keep(const struct component *k, uint8_t why)
+{
+    for (uint32_t i = 0; i < k->n; i++)
+        at(k, i)->out = why;
+}
+
 /* Call fn for all members, in sections of one slice. */
 static void
 for_all(const struct component *k, void (*fn)(const struct component *, struct wn_member *))
@@ -59,8 +67,11 @@ for_all(const struct component *k, void (*fn)(const struct component *, struct w
         uint32_t end = i + WN_COLLECT_SLICE < k->n ? i + WN_COLLECT_SLICE : k->n;
 
         wane_enter();
-        while (i < end)
+        while (i < end) {
+            if (i + WN_AHEAD < k->n)
+                __builtin_prefetch(at(k, i + WN_AHEAD)->h, 1);
             fn(k, at(k, i++));
+        }
         wn_death_run(wn_standing());
         wane_leave();
     }
@@ -72,7 +83,7 @@ for_all(const struct component *k, void (*fn)(const struct component *, struct w
 static bool
 protect(struct wn_member *m)
 {
-    uint64_t w = m->w1;
+    uint64_t w = WN_MUTANT(protect_any_word) ? load_acquire(&m->h->word1) : m->w1;
 
     return cas_acq_rel(&m->h->word1, &w,
                        (w | (finalizer_is_due(m) ? WN_FINALIZED : 0)) + WN_COUNT_ONE + WN_VERSION_ONE);
@@ -92,23 +103,27 @@ schedule_finalizers(const struct component *k)
     struct wn_final_batch *b = wn_malloc(sizeof *b + k->n * sizeof b->entry[0]);
 
     if (!b) {
-        k->c->no_memory = true; /* the component waits for a later collection */
+        k->c->no_memory = true;
+        keep(k, WN_OUT(MEMORY));
         return;
     }
     for (b->count = 0; b->count < k->n; b->count++) {
         if (!protect(at(k, b->count)))
             break;
+        WN_STEP("final:protected");
         b->entry[b->count] = (uintptr_t)at(k, b->count)->h | finalizer_is_due(at(k, b->count));
     }
     if (b->count < k->n) { /* somebody has it: not garbage */
         while (b->count--)
             unprotect(at(k, b->count));
         wn_free(b);
+        keep(k, WN_OUT(MOVED));
         return;
     }
     for (uint32_t i = 0; i < k->n; i++)
         k->c->result.finalized += finalizer_is_due(at(k, i));
     wn_final_add_batch(b);
+    keep(k, WN_OUT(FINALIZERS));
 }
 
 /* ---- The decision ------------------------------------------------------------------------------------------------- */
@@ -184,7 +199,7 @@ notify(const struct component *k, struct wn_member *m)
 {
     (void)k;
     if (has_weak(m))
-        wn_weak_bury(wn_weak_sever(m->h));
+        wn_weak_tell(wn_weak_sever(m->h));
 }
 
 /* Is h a member of the component under destruction? (An address of an earlier one may have been re-used.) */
@@ -214,6 +229,8 @@ drop(const struct component *k, struct wn_member *m)
     long   budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
 
     (void)k;
+    if (has_weak(m))
+        wn_weak_bury(wn_weak_sever(m->h), drop_outside);
     while (!wn_drop_slots(m->h, wn_type_of(m->h), drop_outside, &done, &budget)) {
         budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
         wn_death_run(wn_standing());
@@ -301,9 +318,10 @@ settle(const struct component *k)
         wane_leave();
         return;
     }
-    if (!decide(k))
-        return;
-    destroy(k);
+    if (decide(k))
+        destroy(k);
+    else
+        keep(k, WN_OUT(UPGRADED));
 }
 
 void

@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "stall.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "driver.h"
-#include "memory.h"
+#include "hook.h"
+#include "step.h"
 
 typedef void stall_fn(const struct wane_stall *, void *);
 
-/* Replaced as a whole, freed after a grace period. */
-struct setting {
-    uint64_t  threshold;
-    stall_fn *fn;
-    void     *arg;
-};
-static struct wane_atomic_ptr current; /* a: struct setting, or NULL */
+static struct wane_atomic_ptr current; /* a: the hook; its number is the threshold in nanoseconds */
 
 static struct wane_atomic64 oldest, stalls;
 static struct wane_atomic32 looking;     /* a: 1 guards last_ticket and what the records say of sections seen */
@@ -50,30 +44,7 @@ wn_stall_init(void)
 int
 wane_on_stall(unsigned milliseconds, stall_fn *fn, void *arg)
 {
-    struct setting *fresh = fn ? wn_malloc(sizeof *fresh) : NULL;
-    void           *old;
-
-    if (fn && !fresh)
-        return -ENOMEM;
-    if (fresh)
-        *fresh = (struct setting){(uint64_t)milliseconds * 1000000, fn, arg};
-    old = exchange_acq_rel(&current, (void *)fresh); /* release E8 */
-    if (old)
-        (void)wane_free_deferred(old, NULL); /* without memory: a leak of three words */
-    return 0;
-}
-
-static struct setting
-setting(void)
-{
-    struct setting *s, copy = {UINT64_MAX, NULL, NULL};
-
-    wane_enter();
-    s = load_acquire(&current); /* acquire E8 */
-    if (s)
-        copy = *s;
-    wane_leave();
-    return copy;
+    return wn_hook_set(&current, (void (*)(void))fn, arg, (uint64_t)milliseconds * 1000000);
 }
 
 static void
@@ -92,7 +63,7 @@ name_of(uint32_t tid, char *name, size_t size)
 }
 
 static void
-report(const struct setting *to, const struct found *f)
+report(const struct wn_hook *to, const struct found *f)
 {
     struct wane_stats s;
     char              name[32];
@@ -103,7 +74,7 @@ report(const struct setting *to, const struct found *f)
     stall.units = s.displaced > s.applied ? s.displaced - s.applied : 0; /* the sums are no snapshot */
     stall.bytes = s.held_bytes;
     fetch_add_relaxed(&stalls, 1u);
-    to->fn(&stall, to->arg);
+    ((stall_fn *)to->fn)(&stall, to->arg);
 }
 
 /* The section that is open at r, if it began before the last look. */
@@ -131,7 +102,7 @@ age_of(struct wn_record *r, uint64_t now)
 
 /* Returns how many are to be reported; others than the first MOST come with the next look. */
 static unsigned
-look(const struct setting *to, struct found *found)
+look(const struct wn_hook *to, struct found *found)
 {
     uint64_t now = wn_now(), most = 0;
     unsigned n = 0;
@@ -141,7 +112,7 @@ look(const struct setting *to, struct found *found)
         uint64_t          age = r ? age_of(r, now) : 0;
 
         most = age > most ? age : most;
-        if (!to->fn || age < to->threshold || !age || r->stall_reported || n == MOST)
+        if (!to->fn || age < to->number || !age || r->stall_reported || n == MOST)
             continue;
         found[n++] = (struct found){load_relaxed(&r->tid), age};
         r->stall_reported = true;
@@ -154,7 +125,7 @@ look(const struct setting *to, struct found *found)
 void
 wn_stall_look(void)
 {
-    struct setting to = setting();
+    struct wn_hook to = wn_hook_get(&current);
     struct found   found[MOST];
     unsigned       n;
 
@@ -162,8 +133,10 @@ wn_stall_look(void)
         return; /* somebody does */
     n = look(&to, found);
     store_release(&looking, 0u);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        WN_STEP("stall:found");
         report(&to, &found[i]);
+    }
 }
 
 void

@@ -26,6 +26,19 @@ enum wn_mutant {
     WN_MUT_review_skip_grace,       /* no grace period between the two traces */
     WN_MUT_review_skip_second_trace,/* E2 := E1 */
     WN_MUT_review_skip_words,       /* words are not compared */
+    WN_MUT_review_believes,         /* what the first phase suspects is garbage */
+    WN_MUT_suspect_without_spreading, /* what live objects reach is not live */
+    WN_MUT_suspect_without_section, /* the first phase traces outside of sections */
+    WN_MUT_review_words_after_trace,/* w1 after E1 */
+    WN_MUT_review_compares_counts,  /* w2 compares counts, not words: no versions, no REVIEW */
+    WN_MUT_review_keeps_bias,       /* nobody merges: local counts, which have no version, are read as they are */
+    WN_MUT_move_keeps_version,      /* a unit moved from slot to slot leaves no trace in the header */
+    WN_MUT_suspect_in_place,        /* the first phase counts edges in the headers */
+    WN_MUT_mark_cleared_after_scan, /* a candidate keeps its mark until it is given back */
+    WN_MUT_free_ignores_holders,    /* the killer frees what is claimed or logged */
+    WN_MUT_protect_any_word,        /* finalizers are made due whatever has happened since the review */
+    WN_MUT_condemn_any_word,        /* members are condemned whatever has happened since the review */
+    WN_MUT_unique_ignores_strangers,/* the owner looks at its own count only */
     WN_MUT_queue_skip,              /* a unit below zero is subtracted, not queued */
     WN_MUT_defer_at_once,           /* displaced units are dropped without a grace period */
     WN_MUT_no_store_event,          /* consuming stores make no candidate */
@@ -43,6 +56,9 @@ enum wn_mutant {
     WN_MUT_notify_ignores_death,    /* callbacks are registered after the death */
     WN_MUT_cancel_by_store,         /* a callback is cancelled by a store, not by a CAS */
     WN_MUT_claim_ignored,           /* enter goes on although claimed */
+    WN_MUT_claim_looks_first,       /* the claimer looks at ctr before it announces itself */
+    WN_MUT_claim_no_membarrier,     /* nothing makes the entering thread's store visible to the claimer */
+    WN_MUT_leave_early,             /* a section is closed before the work at its end */
     WN_MUT_dispose_twice,
     WN_MUT_upgrade_counts_immortal, /* upgrades of an immortal object count, its releases do not */
     WN_MUT_young_forgets,           /* a young collection drops candidates that it takes for live */
@@ -58,6 +74,8 @@ enum wn_mutant {
     WN_MUT_review_takes_transit,    /* step 0 of the review does not look for objects in transit */
     WN_MUT_unshare_at_once,         /* records are summed up without a grace period */
     WN_MUT_share_without_bias,      /* nothing but SHARED keeps a shared object */
+    WN_MUT_trial_believed,          /* the review goes by the counts of the first phase */
+    WN_MUT_retain_keeps_review,     /* a retain does not clear REVIEW */
     WN_MUT_merge_publishes_first,   /* the owner's last release gives word0 up after MERGED is seen */
     WN_MUT_backlog_silent,          /* a push that is seen after the backlog was cleared is not reported again */
 };

@@ -14,19 +14,27 @@ wn_edges_begin(struct wn_edges *e, uint32_t members)
 }
 
 bool
+wn_edges_reserve(struct wn_edges *e, uint32_t n)
+{
+    size_t    capacity = (size_t)e->capacity * 2 + n;
+    uint32_t *grown = NULL;
+
+    if (e->capacity - e->count >= n)
+        return true;
+    if (capacity < UINT32_MAX)
+        grown = wn_scratch_grow(e->to, e->count * sizeof *grown, capacity * sizeof *grown);
+    if (!grown)
+        return false;
+    e->to = grown;
+    e->capacity = (uint32_t)capacity;
+    return true;
+}
+
+bool
 wn_edges_add(struct wn_edges *e, uint32_t to)
 {
-    if (e->count == e->capacity) {
-        size_t    capacity = (size_t)e->capacity * 2 + 1024;
-        uint32_t *grown = NULL;
-
-        if (capacity < UINT32_MAX)
-            grown = wn_scratch_grow(e->to, e->count * sizeof *grown, capacity * sizeof *grown);
-        if (!grown)
-            return false;
-        e->to = grown;
-        e->capacity = (uint32_t)capacity;
-    }
+    if (!wn_edges_reserve(e, 1))
+        return false;
     e->to[e->count++] = to;
     return true;
 }
@@ -48,7 +56,7 @@ wn_edges_free(struct wn_edges *e)
 static bool
 fits(const struct wn_member *m)
 {
-    return m->count == m->in1 && m->count == m->in2;
+    return m->left1 == 0 && m->left2 == 0;
 }
 
 /* Remove what no longer fits after an edge to it has gone: onto the stack, once. */
@@ -57,7 +65,7 @@ check(struct wn_member *member, uint32_t i, uint32_t *stack, uint32_t *n)
 {
     if (member[i].out || fits(&member[i]))
         return;
-    member[i].out = true;
+    member[i].out = WN_OUT(HELD);
     stack[(*n)++] = i;
 }
 
@@ -70,9 +78,11 @@ wn_subset(struct wn_member *member, uint32_t n, const struct wn_edges *first, co
     if (!stack)
         return false;
     for (uint32_t i = 0; i < first->count; i++)
-        member[first->to[i]].in1++;
+        member[first->to[i]].left1--;
     for (uint32_t i = 0; i < second->count; i++)
-        member[second->to[i]].in2++;
+        member[second->to[i]].left2--;
+    for (uint32_t i = 0; i < n; i++)
+        member[i].excess = !member[i].out && (int32_t)member[i].left1 < 0;
     for (uint32_t i = 0; i < n; i++)
         if (member[i].out)
             stack[depth++] = i;
@@ -82,11 +92,11 @@ wn_subset(struct wn_member *member, uint32_t n, const struct wn_edges *first, co
         uint32_t i = stack[--depth];
 
         for (uint32_t k = first->first[i]; k < first->first[i + 1]; k++) {
-            member[first->to[k]].in1--;
+            member[first->to[k]].left1++;
             check(member, first->to[k], stack, &depth);
         }
         for (uint32_t k = second->first[i]; k < second->first[i + 1]; k++) {
-            member[second->to[k]].in2--;
+            member[second->to[k]].left2++;
             check(member, second->to[k], stack, &depth);
         }
     }
@@ -123,15 +133,15 @@ wn_components(struct wn_member *member, uint32_t n, const struct wn_edges *e, ui
 
     join(member, n, e);
     for (uint32_t i = 0; i < n; i++)
-        member[i].in1 = root(member, i); /* the traces' numbers are not needed any more */
+        member[i].root = root(member, i);
     for (uint32_t i = 0; i < n; i++)
-        if (!member[i].out && member[i].in1 == i) {
-            member[i].in2 = groups;
+        if (!member[i].out && member[i].root == i) {
+            member[i].component = groups; /* nobody looks for parents any more */
             size[groups++] = 0;
         }
     for (uint32_t i = 0; i < n; i++)
         if (!member[i].out) {
-            member[i].component = member[member[i].in1].in2;
+            member[i].component = member[member[i].root].component;
             size[member[i].component]++;
         }
     /* Starts of the groups in order, then fill. */

@@ -11,17 +11,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <wane/collector.h>
+
 struct wane_header;
 
 struct wn_member {
     struct wane_header *h;
-    uint64_t            w0, w1;
-    int64_t             count;
-    uint32_t            in1, in2;  /* edges from G in the first and the second trace */
+    uint64_t            w1;
+    union {
+        uint64_t w0;
+        struct {
+            uint32_t left1, left2; /* the count, less the edges from G in the first and in the second trace */
+        };
+        struct {
+            uint32_t component; /* after wn_components: the number of its group */
+            uint32_t root;
+        };
+    };
     uint32_t            node; /* its number in the side table */
-    uint32_t            component; /* after wn_components: the number of its group */
-    bool                out;
+    uint8_t             out; /* 0, or why it is not, or no longer, in G: 1 + enum wane_abort */
+    bool                excess; /* unchanged, with more edges than units: a trace shows a slot more than once */
 };
+
+#define WN_OUT(why) ((uint8_t)(1 + WANE_ABORT_##why))
 
 /* Edges of members 0 .. n-1: those of i are to[first[i]] .. to[first[i + 1]]. */
 struct wn_edges {
@@ -30,6 +42,7 @@ struct wn_edges {
 };
 
 bool wn_edges_begin(struct wn_edges *e, uint32_t members);
+bool wn_edges_reserve(struct wn_edges *e, uint32_t n); /* room for n more */
 bool wn_edges_add(struct wn_edges *e, uint32_t to); /* of the member under way */
 void wn_edges_next(struct wn_edges *e);             /* the member under way is done */
 void wn_edges_free(struct wn_edges *e);

@@ -13,23 +13,29 @@
  */
 #include "collect.h"
 
+#include "govern.h"
+#include "life.h"
 #include "step.h"
 
-/* A young collection explores at most so many objects: for each candidate, and in all. */
+/* A young collection explores at most so many objects for each candidate; LEAST are allowed to any. */
 #define YOUNG_FACTOR 16
-#define YOUNG_LEAST  4096
+#define LEAST        4096
+#define MOST_CUTS    5
 
 struct tracer {
     struct wane_visitor visitor;
     struct wn_trial    *trial;
 };
 
-static uint32_t
-read_count(struct wane_header *h, uint64_t w1)
+uint32_t
+wn_suspect_count(struct wane_header *h, uint64_t w1)
 {
-    uint64_t w0 = load_acquire(&h->word0); /* acquire E16 */
-    int64_t  count = wn_count(w1) + ((w1 & WN_MERGED) ? 0 : (int64_t)wn_local(w0));
+    uint64_t w0;
+    int64_t  count;
 
+    WN_STEP("suspect:word1-read");
+    w0 = load_acquire(&h->word0); /* acquire E16 */
+    count = wn_count(w1) + ((w1 & WN_MERGED) ? 0 : (int64_t)wn_local(w0));
     /* Torn between two words: an error here costs a review, or is followed by a candidate event. */
     return count < 0 || count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
@@ -41,15 +47,19 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
     uint64_t            w = load_acquire(&h->word1);
     uint64_t            n;
 
-    (void)trial;
     if (!wn_type_of(h)->traced)
         return false;
     do {
         if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation)
             return false;
+        if (wn_is_frozen(w)) {
+            if (wn_collection.generation == WANE_ALL && !wn_take_later(&wn_collection, h))
+                trial->cut = true; /* no candidate is forgotten, then */
+            return false;
+        }
         n = (w | WN_CLAIMED) + WN_VERSION_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n));
-    *count = read_count(h, n);
+    *count = wn_suspect_count(h, n);
     return true;
 }
 
@@ -59,6 +69,9 @@ see_edge(struct wane_visitor *visitor, wane_slot *slot)
     /* acquire E5, E13: the object's header. */
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE));
 
+    if (WN_MUTANT(suspect_in_place) && object)
+        fetch_add_relaxed(&WANE_HEADER(object)->word1,
+                          ((struct tracer *)visitor)->trial->spreading ? WN_COUNT_ONE : -WN_COUNT_ONE);
     WN_STEP("suspect:slot-read");
     if (object)
         wn_trial_edge(((struct tracer *)visitor)->trial, (uintptr_t)WANE_HEADER(object));
@@ -83,9 +96,11 @@ chunk(struct wn_trial *trial, bool (*work)(struct wn_trial *, uint32_t))
     wn_driver_breathe();
     if (!trial->spreading && !wn_trial_prepare(trial, 16 * WN_COLLECT_SLICE))
         trial->failed = true;
-    wane_enter();
+    if (!WN_MUTANT(suspect_without_section))
+        wane_enter();
     done = work(trial, WN_COLLECT_SLICE);
-    wane_leave();
+    if (!WN_MUTANT(suspect_without_section))
+        wane_leave();
     return done;
 }
 
@@ -102,12 +117,23 @@ begin_collecting(void)
     return wn_grace_is_settled();
 }
 
+/* A graph that grows as fast as it is explored has no end. All that was alive before fits, with as much again. Where what grows
+ * takes that room from garbage, the next scan gets twice as much: a long ring is explored along with each of many queues. */
+static uint32_t
+most_objects(const struct wn_collection *c)
+{
+    uint64_t most = c->generation == WANE_ALL ? (2 * wn_objects_alive() + c->trial.count + LEAST) << c->cuts
+                                              : YOUNG_FACTOR * (uint64_t)c->trial.count + LEAST;
+
+    return most < WN_TRIAL_NONE / 2 ? (uint32_t)most : WN_TRIAL_NONE / 2;
+}
+
 bool
 wn_suspect(struct wn_collection *c)
 {
     c->trial.claim = claim;
     c->trial.trace = trace;
-    c->trial.limit = c->generation == WANE_ALL ? 0 : YOUNG_FACTOR * c->trial.count + YOUNG_LEAST;
+    c->trial.limit = most_objects(c);
     if (!begin_collecting()) {
         store_release(&wn_collecting, 0u);
         c->timed_out = true;
@@ -115,6 +141,9 @@ wn_suspect(struct wn_collection *c)
     }
     while (!chunk(&c->trial, wn_trial_explore))
         WN_STEP("suspect:visited");
+    WN_STEP("suspect:explored");
+    if (c->generation == WANE_ALL)
+        c->cuts = !c->trial.cut || c->trial.failed ? 0 : c->cuts < MOST_CUTS ? c->cuts + 1 : MOST_CUTS;
     if (!c->trial.failed) {
         wn_trial_judge(&c->trial);
         while (!chunk(&c->trial, wn_trial_spread))

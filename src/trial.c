@@ -6,6 +6,8 @@
 #include "scratch.h"
 #include "step.h"
 
+#define AHEAD 8 /* objects lie anywhere in memory */
+
 static uint32_t
 slot_of(const struct wn_trial *t, uintptr_t object)
 {
@@ -105,15 +107,17 @@ wn_trial_edge(struct wn_trial *t, uintptr_t object)
     uint32_t i = wn_trial_find(t, object);
     uint32_t count;
 
+    t->edges++;
     if (t->spreading) {
         if (i != WN_TRIAL_NONE && !(t->node[i].object & WN_TRIAL_LIVE))
             make_live(t, i);
         return;
     }
-    t->edges++;
     if (i == WN_TRIAL_NONE) {
-        if (t->limit && t->count >= t->limit)
+        if (t->limit && t->count >= t->limit) {
+            t->cut = true;
             return;
+        }
         /* Room first: what is claimed must be in the table. */
         if (!WN_MUTANT(claim_before_room) && !wn_trial_prepare(t, 1)) {
             t->failed = true;
@@ -132,11 +136,23 @@ wn_trial_edge(struct wn_trial *t, uintptr_t object)
         t->node[i].in++;
 }
 
+/* Is the budget used up, of objects or of edges? */
+static bool
+is_spent(const struct wn_trial *t, uint32_t budget, uint32_t objects, uint64_t edges)
+{
+    return objects == budget || t->edges - edges >= (uint64_t)budget * WN_TRIAL_EDGES;
+}
+
 bool
 wn_trial_explore(struct wn_trial *t, uint32_t budget)
 {
-    for (; budget && t->cursor < t->count && !t->failed; budget--)
+    uint64_t edges = t->edges;
+
+    for (uint32_t n = 0; !is_spent(t, budget, n, edges) && t->cursor < t->count && !t->failed; n++) {
+        if (t->cursor + AHEAD < t->count)
+            __builtin_prefetch((const void *)wn_trial_object(&t->node[t->cursor + AHEAD]), 1);
         t->trace(t, wn_trial_object(&t->node[t->cursor++]));
+    }
     return t->cursor == t->count || t->failed;
 }
 
@@ -153,11 +169,14 @@ wn_trial_judge(struct wn_trial *t)
 bool
 wn_trial_spread(struct wn_trial *t, uint32_t budget)
 {
-    for (; budget && t->live != WN_TRIAL_NONE; budget--) {
+    uint64_t edges = t->edges;
+
+    for (uint32_t n = 0; !is_spent(t, budget, n, edges) && t->live != WN_TRIAL_NONE; n++) {
         struct wn_trial_node *node = &t->node[t->live];
 
         t->live = node->in;
-        t->trace(t, wn_trial_object(node));
+        if (!WN_MUTANT(suspect_without_spreading))
+            t->trace(t, wn_trial_object(node));
     }
     return t->live == WN_TRIAL_NONE;
 }

@@ -47,7 +47,8 @@ struct wn_trial {
     bool                  spreading;
     bool                  failed; /* out of memory: the answer is incomplete */
     uint32_t              limit;  /* objects at most; beyond them the rest of the graph counts as live. 0: none */
-    uint64_t              edges;
+    bool                  cut;    /* there was more */
+    uint64_t              edges; /* traced, by both passes */
 };
 
 static inline uintptr_t
@@ -68,7 +69,9 @@ bool wn_trial_add(struct wn_trial *trial, uintptr_t object, uint32_t count, uint
 
 void wn_trial_edge(struct wn_trial *trial, uintptr_t object);
 
-/* In this order, each until it returns true. A call does about `budget` objects. */
+/* In this order, each until it returns true. A call does about `budget` objects, or WN_TRIAL_EDGES times as many edges. */
+#define WN_TRIAL_EDGES 8
+
 bool wn_trial_explore(struct wn_trial *trial, uint32_t budget);
 void wn_trial_judge(struct wn_trial *trial);
 bool wn_trial_spread(struct wn_trial *trial, uint32_t budget);

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "memory.h"
+#include "table.h"
 
 struct wane_atomic_ptr wn_types[WN_MAX_TYPES + 1];
 
@@ -126,6 +127,19 @@ show(const struct wn_type *t, struct wane_header *h, struct wane_visitor *visito
 #endif
 }
 
+/* What weak maps have hung on the object. */
+static void
+show_hung(struct wane_header *h, struct wane_visitor *visitor)
+{
+    struct wn_table_node *node = NULL;
+
+    /* relaxed: set before anything was hung anywhere. */
+    if (load_relaxed(&wn_table_hung) && (load_acquire(&h->word1) & WN_WEAK))
+        node = wn_table_find(h);
+    if (node)
+        visitor->slot(visitor, &node->hung);
+}
+
 void
 wn_type_trace(const struct wn_type *t, struct wane_header *h, struct wane_visitor *visitor)
 {
@@ -135,6 +149,7 @@ wn_type_trace(const struct wn_type *t, struct wane_header *h, struct wane_visito
         visitor->slot(visitor, (wane_slot *)(void *)(payload + t->slots[i]));
     if (t->trace)
         show(t, h, visitor);
+    show_hung(h, visitor);
 }
 
 void
@@ -154,12 +169,6 @@ wane_visit_array(struct wane_visitor *visitor, const wane_slot *slots, size_t n)
     }
     for (size_t i = 0; i < n; i++)
         visitor->slot(visitor, &first[i]);
-}
-
-size_t
-wn_type_payload_size(const struct wn_type *t, const struct wane_header *h)
-{
-    return t->sized ? wn_prefix((struct wane_header *)(uintptr_t)h)->size : t->size;
 }
 
 const struct wane_type *

@@ -49,12 +49,16 @@ struct wn_type *wn_type_of(const struct wane_header *h);
 /* Show every slot. The caller is in a section and holds h, or holds its dead memory. */
 void wn_type_trace(const struct wn_type *type, struct wane_header *h, struct wane_visitor *visitor);
 
-size_t wn_type_payload_size(const struct wn_type *type, const struct wane_header *h);
-
 static inline struct wn_prefix *
 wn_prefix(struct wane_header *h)
 {
     return (struct wn_prefix *)((char *)h - sizeof(struct wn_prefix));
+}
+
+static inline size_t
+wn_type_payload_size(const struct wn_type *t, const struct wane_header *h)
+{
+    return t->sized ? wn_prefix((struct wane_header *)(uintptr_t)h)->size : t->size;
 }
 
 uint32_t wn_type_count(void); /* ids 1 .. this */

@@ -207,7 +207,7 @@ wn_unit_apply(struct wn_record *r, struct wn_chunk *c)
     compiler_barrier();
     if (e)
         wn_unit_give((struct wane_header *)(e & WN_ENTRY_ADDRESS));
-    wn_counter_add(&r->counters.applied, 1);
+    wn_counter_add_end(&r->counters.applied, 1);
     return true;
 }
 

@@ -22,6 +22,8 @@
 
 _Static_assert(sizeof(struct cds_lfht_node) <= sizeof(((struct wn_table_node *)0)->space), "room for liburcu's node");
 
+struct wane_atomic32 wn_table_hung;
+
 static struct wane_atomic_ptr table;
 static struct wane_atomic64   count, buckets;
 

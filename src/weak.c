@@ -7,6 +7,7 @@
 #include "decide.h"
 #include "handoff.h"
 #include "notify.h"
+#include "room.h"
 #include "share.h"
 #include "step.h"
 #include "table.h"
@@ -43,15 +44,45 @@ wn_weak_sever(struct wane_header *target)
 }
 
 void
-wn_weak_bury(void *weak)
+wn_weak_tell(void *weak)
+{
+    if (weak)
+        wn_notes_run(&((struct weak *)weak)->notes, weak);
+}
+
+void
+wn_weak_bury(void *weak, void (*drop)(wane_slot *))
 {
     struct weak *w = weak;
 
     if (!w)
         return;
+    if (load_relaxed(&wn_table_hung))
+        drop(&w->node.hung);
     wn_table_remove(&w->node);
-    wn_notes_run(&w->notes, w);
     wn_unit_defer(WANE_HEADER(w)); /* its node may still be seen by lookups of this grace period */
+}
+
+wane_slot *
+wn_weak_hung(struct wane_header *target)
+{
+    struct wn_table_node *node = wn_is_gone(load_acquire(&target->word1)) ? NULL : wn_table_find(target);
+
+    if (!node)
+        return NULL;
+    /* relaxed: whoever traces what will be stored there has seen the store, and so this one. */
+    if (!load_relaxed(&wn_table_hung))
+        store_relaxed(&wn_table_hung, 1u);
+    return &node->hung;
+}
+
+void
+wn_weak_immortalise(struct wane_header *target)
+{
+    struct wn_table_node *node = load_acquire(&target->word1) & WN_WEAK ? wn_table_find(target) : NULL;
+
+    if (node)
+        wane_immortal(weak_of(node));
 }
 
 /* A new weak object for h: one unit for the target, one for the caller; or the one that somebody else just made. */
@@ -72,26 +103,40 @@ make(struct wane_header *h)
     w->node.key = h;
     wn_flags_change(h, 0, WN_WEAK); /* first: whoever finds the node relies on it */
     in = wn_table_add(&w->node);
-    if (in == &w->node)
+    if (in == &w->node) {
+        if (wn_count(load_acquire(&h->word1)) >= WN_IMMORTAL)
+            wane_immortal(w); /* or who makes h immortal finds it in the table */
         return wane_retain(w);
+    }
     wane_release(w);
     if (!in)
         errno = ENOMEM;
     return in ? wane_retain(weak_of(in)) : NULL;
 }
 
-void *
-wane_weak(void *object)
+static void *
+find_or_make(void *object)
 {
-    bool                  opened = wn_scope_open();
     struct wane_header   *h = WANE_HEADER(object);
     struct wn_table_node *node;
-    void                 *result;
 
     wn_arrive(object);
     node = wn_is_gone(load_acquire(&h->word1)) ? NULL : wn_table_find(h);
-    result = node ? wane_retain(weak_of(node)) : make(h);
+    return node ? wane_retain(weak_of(node)) : make(h);
+}
+
+void *
+wane_weak(void *object)
+{
+    bool  opened = wn_scope_open();
+    void *result = find_or_make(object);
+
     wn_scope_close(opened);
+    if (!result && opened && errno == ENOMEM && wn_room_make(sizeof(struct weak) + sizeof(struct wane_header))) {
+        wane_enter();
+        result = find_or_make(object);
+        wane_leave();
+    }
     return result;
 }
 
@@ -126,6 +171,18 @@ upgrade(struct wane_header *h)
     }
 }
 
+bool
+wn_weak_hold(struct wane_header *h)
+{
+    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section.
+     * */
+    if (wn_owner(load_acquire(&h->word0)) != (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) ||
+        wn_is_gone(load_acquire(&h->word1)))
+        return upgrade(h);
+    (void)wane_retain(wn_payload(h)); /* biased to me: it lives, and nobody reviews it */
+    return true;
+}
+
 /* A reference to the target, or NULL. In a section. */
 static void *
 get(struct weak *w)
@@ -135,12 +192,7 @@ get(struct weak *w)
     if (!h)
         return NULL;
     WN_STEP("weak:target");
-    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section.
-     * */
-    if (wn_owner(load_acquire(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) &&
-        !wn_is_gone(load_acquire(&h->word1)))
-        return wane_retain(wn_payload(h)); /* biased to me: it lives, and nobody reviews it */
-    return upgrade(h) ? wn_payload(h) : NULL;
+    return wn_weak_hold(h) ? wn_payload(h) : NULL;
 }
 
 static void

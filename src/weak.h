@@ -10,6 +10,11 @@
  * Callbacks for the death hang on the weak object. The target's unit of it goes after they ran, so it cannot die
  * before them.
  *
+ * What weak maps know of the target hangs on it in one slot, which lies in the node but is the target's: a trace of the target
+ * shows it (wn_type_trace), so what leads from there back to the target is a cycle like any other. It is used as any slot, by
+ * who holds the target, and emptied with the others when the target dies. A weak object that is made, or found, between two
+ * traces changes the answer no more than a slot that was empty before: making it moves the version of word1.
+ *
  * An upgrade is a CAS from the word it has judged: never 0 -> 1 of a merged object (I4). CONDEMNED: see decide.h.
  */
 #ifndef WN_WEAK_H
@@ -21,8 +26,21 @@
  * called again until wn_weak_bury. */
 void *wn_weak_sever(struct wane_header *target);
 
-/* After sever and dispose, before the target's memory can be re-used, in a section: the table forgets the target, the
- * callbacks run (notify.h), the target's unit of the weak object is deferred. NULL is allowed. No memory is needed. */
-void wn_weak_bury(void *weak);
+/* After sever and dispose: the callbacks run (notify.h). In a section; NULL is allowed; no memory is needed. */
+void wn_weak_tell(void *weak);
+
+/* After that, before the target's memory can be re-used: the hung slot is dropped by `drop`, the table forgets the target, the
+ * target's unit of the weak object is deferred. In a section; NULL is allowed; no memory is needed. */
+void wn_weak_bury(void *weak, void (*drop)(wane_slot *));
+
+/* The target lives for ever, so its weak object does: it is no leak. In a section. */
+void wn_weak_immortalise(struct wane_header *target);
+
+/* The slot that is hung on a target which the caller holds; NULL if it has no weak reference, or is dying. In a section. */
+wane_slot *wn_weak_hung(struct wane_header *target);
+
+/* Add a unit to an object that may be dying. False: it is gone. In a section that has found it at a time when it lived; WEAK is
+ * set in its word1, so its memory outlasts the section, and the collector reckons with this. */
+bool wn_weak_hold(struct wane_header *h);
 
 #endif

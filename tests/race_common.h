@@ -54,6 +54,11 @@ ended(const int *counter)
     return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
+/* What somebody does on cue. */
+#define DEED(name)      \
+    static inline void  \
+    name(void *unused __attribute__((unused)))
+
 /* Collect; the runtime must not give up. Returns objects freed. */
 static inline size_t
 collect(void)

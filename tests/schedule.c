@@ -7,21 +7,22 @@
 #include "record.h"
 #include "step.h"
 
-#define MAX_ARMED 8
+#define MAX_ARMED 16
 
 static struct armed {
     const char *point;
     void (*fn)(void *);
-    void     *arg;
-    pthread_t thread;
-    bool      any, done;
-    unsigned  seen;
+    void         *arg;
+    struct actor *actor; /* who calls fn; NULL: the thread that gets there */
+    pthread_t     thread;
+    bool          any;
+    unsigned      nth, seen;
 } armed[MAX_ARMED];
 static unsigned        armed_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void *
-actor_main(void *arg)
+void *
+actor_run(void *arg)
 {
     struct actor *a = arg;
 
@@ -47,7 +48,7 @@ actor_start(struct actor *a)
     memset(a, 0, sizeof *a);
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->changed, NULL);
-    pthread_create(&a->thread, NULL, actor_main, a);
+    pthread_create(&a->thread, NULL, actor_run, a);
 }
 
 void
@@ -100,10 +101,11 @@ hook(const char *point)
         run = i < armed_count && strcmp(a->point, point) == 0 && (a->any || pthread_equal(a->thread, pthread_self()));
         if (run)
             a->seen++;
-        run = run && !a->done;
-        a->done |= run;
+        run = run && a->fn && (a->nth == EACH_TIME || a->seen == a->nth);
         pthread_mutex_unlock(&lock);
-        if (run && a->fn)
+        if (run && a->actor)
+            act(a->actor, a->fn, a->arg);
+        else if (run)
             a->fn(a->arg);
     }
 }
@@ -124,23 +126,36 @@ schedule_begin(void)
 }
 
 static void
-arm(const char *point, void (*fn)(void *), void *arg, bool any)
+arm(struct armed a)
 {
     pthread_mutex_lock(&lock);
-    armed[armed_count++] = (struct armed){point, fn, arg, pthread_self(), any, false, 0};
+    a.thread = pthread_self();
+    armed[armed_count++] = a;
     pthread_mutex_unlock(&lock);
 }
 
 void
 on_step(const char *point, void (*fn)(void *), void *arg)
 {
-    arm(point, fn, arg, false);
+    arm((struct armed){.point = point, .fn = fn, .arg = arg, .nth = 1});
 }
 
 void
 on_any_step(const char *point, void (*fn)(void *), void *arg)
 {
-    arm(point, fn, arg, true);
+    arm((struct armed){.point = point, .fn = fn, .arg = arg, .nth = 1, .any = true});
+}
+
+void
+on_nth_step(const char *point, unsigned nth, void (*fn)(void *), void *arg)
+{
+    arm((struct armed){.point = point, .fn = fn, .arg = arg, .nth = nth});
+}
+
+void
+cue(const char *point, unsigned nth, struct actor *actor, void (*fn)(void *))
+{
+    arm((struct armed){.point = point, .fn = fn, .actor = actor, .nth = nth});
 }
 
 void

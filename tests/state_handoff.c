@@ -205,7 +205,7 @@ move(void)
     assert_ptr_equal(wane_take_private(&c->s[0]), world.x);
     assert_int_equal(wn_count(word1()), 0);
     assert_int_equal(wn_owner(word0()), M1);
-    assert_int_equal((word1() - world.before1) >> 45, 1);
+    assert_int_equal((word1() - world.before1) >> WN_VERSION_SHIFT, 1);
     wane_release(c);
     end_of_x(1);
 }

@@ -33,7 +33,7 @@ word1(void)
 static uint64_t
 version_of(uint64_t w1)
 {
-    return (w1 - (uint64_t)wn_count(w1) * WN_COUNT_ONE) >> 45;
+    return (w1 - (uint64_t)wn_count(w1) * WN_COUNT_ONE) >> WN_VERSION_SHIFT;
 }
 
 static uint64_t
@@ -68,7 +68,7 @@ void
 expect(uint32_t owner, bool quiet, uint64_t local, uint64_t flags, int64_t count, int64_t steps)
 {
     uint64_t w0 = word0(), w1 = word1();
-    int64_t  moved = (int64_t)((version_of(w1) - version_of(world.before1)) << 45) >> 45;
+    int64_t  moved = (int64_t)((version_of(w1) - version_of(world.before1)) << WN_VERSION_SHIFT) >> WN_VERSION_SHIFT;
 
     if (wn_owner(w0) == owner && !(w0 & WANE_QUIET) == !quiet && wn_local(w0) == local && flags_of(w1) == flags &&
         wn_count(w1) == count && moved == steps)

@@ -166,6 +166,7 @@ life_06_fork_in_levels(void **state)
 
     (void)state;
     skip_where_children_have_no_threads();
+    skip_where_children_have_no_memory();
     for (int i = 0; i < 3; i++) {
         wane_release(ring_of(&node_type, 2, NULL));
         c = run_child(generations, (void *)3);

@@ -397,8 +397,52 @@ life_17_used_by_an_exit_handler(void **state)
     close(fd[1]);
 }
 
+static void *
+work_for_ever(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        wane_put(&root, ring_of(&node_type, 3, NULL));
+        WANE_SECTION {
+            void *n = wane_retain(wane_peek(&root));
+            void *weak = n ? wane_weak(n) : NULL;
+
+            wane_release(wane_weak_get(weak));
+            wane_release(weak);
+            wane_release(n);
+        }
+        wane_release(final_new(NULL));
+    }
+    return NULL;
+}
+
+static int
+exit_beside_threads(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 4; i++)
+        (void)spawn(work_for_ever, NULL);
+    while (atomic_load(&disposed) < 1000)
+        sched_yield();
+    fclose(stdout);
+    exit(0);
+}
+
+/* exit returns to the system while threads are in every state: it neither hangs nor crashes. */
+static void
+life_17_exit_while_threads_run(void **state)
+{
+    (void)state;
+    skip_where_children_have_no_threads();
+    for (int i = 0; i < 10; i++) {
+        struct child c = run_child(exit_beside_threads, NULL);
+
+        assert_child_ok(&c);
+    }
+}
+
 SCENE_MAIN(SCENE(life_01_exit_with_everything_open), SCENE(life_02_destructor_after_the_runtimes),
            SCENE(life_03_many_short_threads), SCENE(life_05_owner_of_a_ring_ended),
            SCENE(life_10_shutdown_finalizes), SCENE(life_11_leak_report_and_late_release),
-           SCENE(life_13_shutdown_and_use_again), SCENE(life_17_used_by_an_exit_handler),
+           SCENE(life_13_shutdown_and_use_again), SCENE(life_17_used_by_an_exit_handler), SCENE(life_17_exit_while_threads_run),
            SCENE(life_18_concurrent_collections))

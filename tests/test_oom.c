@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include <wane/containers.h>
+#include <wane/weakmap.h>
 
 #include "final.h"
 
@@ -175,6 +176,50 @@ containers(void)
     release(map);
 }
 
+/* What an operation that failed has left: what was there before it. */
+static void
+set_weakly(struct wane_weakmap *map, struct node *key, struct node *value)
+{
+    void *before, *after;
+    int   rc;
+
+    if (!map || !key || !value)
+        return;
+    before = wane_weakmap_get(map, key);
+    rc = wane_weakmap_set(map, key, value);
+    EXPECT(rc == 0 || rc == -ENOMEM);
+    after = wane_weakmap_get(map, key);
+    EXPECT(after == (rc == 0 ? value : before));
+    release(before);
+    release(after);
+}
+
+static void
+weak_maps(void)
+{
+    struct wane_weakmap *map = wane_weakmap_new(), *other = wane_weakmap_new();
+    struct node         *key[4], *value;
+
+    for (int i = 0; i < 4; i++) {
+        key[i] = node_try(&node_type);
+        value = node_try(&node_type);
+        if (value && i % 2)
+            set(&value->a, key[i]);
+        set_weakly(map, key[i], value);
+        set_weakly(other, key[i], value);
+        set_weakly(map, key[i], value);
+        release(value);
+    }
+    if (map && key[0])
+        QUIETLY((void)wane_weakmap_remove(map, key[0]));
+    release(key[2]);
+    release(key[3]);
+    release(map);
+    release(key[0]);
+    release(key[1]);
+    release(other);
+}
+
 static void
 note(void *weak, void *arg)
 {
@@ -305,6 +350,8 @@ run(void)
     finalizers();
     containers();
     weak_references();
+    if (!RIGGED) /* each call displaces a few distinct objects: more than logs of four entries hold without memory */
+        weak_maps();
     deferred_frees();
     sharing();
     strangers();

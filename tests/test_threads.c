@@ -54,7 +54,7 @@ attach_and_end(void *kind)
     return NULL;
 }
 
-#define COMERS SCALED(40000L)
+#define COMERS SCALED(70000L) /* more than there are ids */
 
 /* Threads by the ten thousand, many of which end inside sections or use the runtime while they end. Grace
  * periods pass afterwards, records are used again, nothing is lost. */

@@ -244,7 +244,7 @@ add_property(struct wane_map *map, struct node *object)
     assert_int_equal(wane_map_put(map, name, entry), 0);
 }
 
-/* The value of an entry holds its key: there is no ephemeron, so the key lives as long as the map. Nothing overflows,
+/* The value of an entry holds its key: this is no weak map (weakmap.h), so the key lives as long as the map. Nothing overflows,
  * the collector does not take them for garbage, and when the map is garbage all of them are, too. */
 static void
 weak_14_value_holds_its_key(void **state)

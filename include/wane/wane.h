@@ -186,7 +186,7 @@ int wane_unshare(void *object);
 /**
  * wane_immortal - an object that shall live as long as the process: counts no longer matter, cycles through it are kept
  *
- * @object   owned or borrowed. It is not reported as a leak; what it holds is
+ * @object   owned or borrowed. It is not reported as a leak, nor is its weak reference; what it holds is
  * Progress  lock-free
  */
 void wane_immortal(void *object);
@@ -506,7 +506,7 @@ struct wane_stall {
  * @fn       called on the background's thread, or in wane_step, outside sections and locks; NULL: nothing is reported. With the
  *           environment variable WANE_STALL_MS set, a line on stderr is written from the start
  * Returns   0, or -ENOMEM
- * Threads   any; the last call counts
+ * Threads   any; the last call counts. A report that has begun still goes to the former fn
  */
 int wane_on_stall(unsigned milliseconds, void (*fn)(const struct wane_stall *stall, void *arg), void *arg);
 
@@ -533,7 +533,7 @@ struct wane_stats {
 };
 
 /**
- * wane_stats - counters since the start; each is monotonic, together they are not a snapshot
+ * wane_stats - counters since the start; each is monotonic. No snapshot, but no end is counted before its beginning
  */
 void wane_stats(struct wane_stats *out);
 
@@ -549,7 +549,7 @@ void wane_type_stats(void (*fn)(const char *name, int64_t objects, int64_t bytes
  *
  * Returns   0: no object is left; else how many (at most INT_MAX); -EDEADLK inside a section
  * Threads   one; other threads should be done with their objects. The runtime can be used again afterwards
- * Progress  blocking: on sections, logs, and finalizers
+ * Progress  blocking: on sections, logs, and finalizers (when these have made 10,000 others due, it goes on without the rest)
  */
 int wane_shutdown(void);
 
