@@ -42,6 +42,7 @@ static void
 fall_back_to_fences(void)
 {
     store_release(&fences, 1u);
+    wn_full_fence(&fence_word); /* against records being made (record.c) */
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
 

@@ -83,8 +83,9 @@ new_id(void)
 static struct wn_record *
 make(void)
 {
-    struct wn_record *r;
-    uint32_t          id;
+    static struct wane_atomic32 fence_word;
+    struct wn_record           *r;
+    uint32_t                    id;
 
     if (wn_record_limit() == WN_MAX_RECORDS || !(r = allocate()))
         return NULL;
@@ -100,7 +101,9 @@ make(void)
     store_relaxed(&r->pub.claim, wn_grace_claim_bits());
     store_relaxed(&r->fenced, 1u);
     store_release(&wn_records[id], (void *)r); /* release E8 */
-    /* The fallback may have begun after the bits were read: it either saw the record or is seen here. */
+    /* The fallback may have begun after the bits were read: it either sees the record or is seen here. Full fences on both sides,
+     * between the own store and the look at the other's. */
+    wn_full_fence(&fence_word);
     fetch_or_seq_cst(&r->pub.claim, wn_grace_claim_bits());
     return r;
 }

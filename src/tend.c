@@ -167,10 +167,16 @@ wn_tend(struct wn_record *r, uint32_t bits)
     say_how_far(r);
     if (waiting || wn_is_burying(r) || r->draining || !log_is_empty(&r->deferred))
         return;
-    /* seq_cst against the push: either the pusher finds backlog 0 and reports again, or its node is seen here. */
+    /* seq_cst against the push: either the pusher finds backlog 0 and reports again, or its node is seen here. Then it is
+     * reported here, for the pusher may find backlog 1 and not do it, and the background may have seen the 0. */
     exchange_seq_cst(&r->backlog, 0u);
-    if (__atomic_load_n(&r->queue.value, __ATOMIC_SEQ_CST))
-        store_release(&r->backlog, 1u);
+    WN_STEP("tend:backlog-cleared");
+    if (__atomic_load_n(&r->queue.value, __ATOMIC_SEQ_CST)) {
+        if (WN_MUTANT(backlog_silent))
+            store_release(&r->backlog, 1u);
+        else
+            wn_record_backlog(r);
+    }
 }
 
 bool

@@ -94,6 +94,7 @@ wn_queue_push(struct wn_record *r, uint32_t owner, struct wane_header *h)
     WN_STEP("queue:before-push");
     node->object = h;
     wn_stack_push(&to->queue, &node->link);
+    WN_STEP("queue:pushed");
     wn_counter_add(&r->counters.queued, 1);
     if (!(load_relaxed(&to->pub.attention) & WN_ATTEND))
         fetch_or_relaxed(&to->pub.attention, WN_ATTEND);

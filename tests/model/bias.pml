@@ -29,7 +29,7 @@
  * Also right, as far as this model goes (the queue's unit holds the object meanwhile): the owner read after the CAS that gives a
  * unit to the queue; a drain that publishes MERGED before it gives word0 up.
  *
- * Larger bounds that were run: UNITS 4: 17.9 million states; REQUESTS 2: 8.7 million.
+ * Larger bounds that were run: UNITS 4: 13.2 million states; REQUESTS 2: 6.5 million.
  *
  * Sequentially consistent. Not modelled: transit (wane_give), shared objects, candidate marks, finalizers, saturation; plain
  * death against a claim (death.pml); a thread that stops between its CAS and its push (that unit leaks, nobody waits for it).
