@@ -324,7 +324,9 @@ churn_for(double length)
     uint64_t start = now_ns(), done = 0;
 
     while (seconds(now_ns() - start) < length) {
-        while ((double)done < seconds(now_ns() - start) * RATE)
+        double passed;
+
+        while ((passed = seconds(now_ns() - start)) < length && (double)done < passed * RATE)
             WANE_SECTION
                 for (int i = 0; i < 64; i++, done++) {
                     struct node *n = live[random_next(&seed) % (uint64_t)set.live];
