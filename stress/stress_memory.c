@@ -8,9 +8,9 @@
  *
  * Oracle: what is used never exceeds the hard limit by more than the records' granules. An object is refused only if that was
  * said by ENOMEM, and at most one in a thousand is. What is resident in the last fifth of the time exceeds that of the first
- * fifth by a tenth at most: with one arena of malloc, since what many keep for themselves settles after minutes only; in a run of
- * less than a minute it stays below three limits; not under sanitizers, whose allocators keep what is freed. At the end nothing is
- * counted any more.
+ * fifth by a tenth at most, with one arena of malloc, since what many keep for themselves settles after minutes only; in a run
+ * of less than a minute it stays below three limits. Not under sanitizers, whose allocators keep what is freed. At the end
+ * nothing is counted any more.
  * The long form is --seconds 600.
  */
 #include "harness.h"
