@@ -111,10 +111,23 @@ gen_07_purge_spares_the_frozen(void **state)
 
 /* ---- A scan that is cut short -------------------------------------------------------------------------------------- */
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SLOW 1
+#endif
+#endif
+#ifdef SLOW /* wane_collect gives up after a second */
+#define SCALED(n) ((n) / 10)
+#else
+#define SCALED(n) (n)
+#endif
+
 #define LISTS  6
-#define WINDOW 2000
+#define WINDOW SCALED(2000)
 #define STEP   (WN_COLLECT_SLICE / (LISTS + 1)) /* members of each list that a slice of the scan explores */
-#define RING   20000
+#define RING   SCALED(20000)
 
 /* Queues: the oldest member is held, and each holds the next; `made` were appended to each list, the last WINDOW are there. */
 static struct {

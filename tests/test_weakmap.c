@@ -246,6 +246,21 @@ weak_14_ring_through_two_maps(void **state)
         wane_release(map[i]);
 }
 
+/* The last unit goes into a slot, so no release tells of the ring; of the key's slots only the hung one is filled. */
+static void
+weak_14_closed_by_a_store(void **state)
+{
+    struct wane_weakmap *map = map_new();
+    struct node         *key = node_new(), *v = add_value(map, key, NULL), *last = node_new();
+
+    (void)state;
+    wane_put(&v->a, last);
+    expect_disposed(0); /* nobody's candidates any more */
+    wane_put(&last->a, key);
+    expect_disposed(3);
+    wane_release(map);
+}
+
 /* Key, value and map are one piece of garbage; and the other order: the map was already nobody's. */
 static void
 weak_14_map_in_the_same_garbage(void **state)
@@ -529,7 +544,8 @@ maps_come_and_go(void **state)
 
 SCENE_MAIN(SCENE(set_get_remove), SCENE(value_goes_with_its_key), SCENE(values_go_with_their_map),
            SCENE(maps_are_told_apart), SCENE(weak_14_value_leads_to_its_key), SCENE(weak_14_value_is_its_key),
-           SCENE(weak_14_ring_through_two_maps), SCENE(weak_14_map_in_the_same_garbage),
+           SCENE(weak_14_ring_through_two_maps), SCENE(weak_14_closed_by_a_store),
+           SCENE(weak_14_map_in_the_same_garbage),
            SCENE(map_and_keys_are_garbage_apart), SCENE(value_leads_to_the_map),
            SCENE(key_without_slots), SCENE(key_without_slots_in_a_ring), SCENE(key_is_resurrected),
            SCENE(dying_key_has_no_values), SCENE(value_goes_after_the_callbacks), SCENE(walk_removes),
