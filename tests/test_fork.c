@@ -44,8 +44,11 @@ child_works(bool patient)
         wane_release(ring_of(&node_type, 100, &watch));
         CHILD_CHECK(wait_count(&watch, 201)); /* by the child's own background */
     }
-    wane_release(final_new(NULL));
+    n = final_new(NULL);
+    n->watch = &watch;
+    wane_release(n);
     CHILD_CHECK(wait_count(&finalized, 1)); /* and its own finalizer thread */
+    CHILD_CHECK(wait_count(&watch, patient ? 202 : 102)); /* a unit in that thread's hands would be lost to the next fork */
     wane_clear(&root);
     CHILD_CHECK(wane_barrier() == 0);
     return 0;
