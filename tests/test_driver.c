@@ -202,7 +202,7 @@ drv_02_stopped_driver_holds_up_nobody(void **state)
     for (intptr_t i = 0; i < WORKERS; i++)
         t[i] = spawn(work_in_rounds, (void *)i);
     gate_wait(&work.begin);
-    for (; inside < STOPS && stops < MOST; stops++)
+    for (; (inside < STOPS && stops < MOST) || (!inside && stops < 50 * MOST); stops++) /* sections are short */
         inside += stop_and_work(driver, &seed);
     printf("# stopped %d times, %d of them inside a section\n", stops, inside);
     atomic_store(&work.over, true);
