@@ -225,6 +225,7 @@ life_07_fork_while_inside(void **state)
     pthread_t    t;
 
     (void)state;
+    skip_where_children_have_no_memory();
     skip_where_children_have_no_threads();
     inside_gate.count = 2;
     atomic_store(&inside_over, false);
@@ -274,6 +275,7 @@ static void
 life_08_fork_in_finalizer(void **state)
 {
     (void)state;
+    skip_where_children_have_no_memory();
     skip_where_children_have_no_threads();
     wane_release(final_new(fork_in_finalizer));
     assert_true(wait_count(&finalized, 1));
@@ -304,6 +306,7 @@ life_09_fork_then_exec_or_exit(void **state)
     struct child c;
 
     (void)state;
+    skip_where_children_have_no_memory();
     for (int i = 0; i < 10; i++) {
         c = run_child(i % 2 ? exec_true : exit_at_once, NULL);
         assert_child_ok(&c);
