@@ -350,7 +350,7 @@ run(void)
     finalizers();
     containers();
     weak_references();
-    if (!RIGGED) /* each call displaces a few distinct objects: more than logs of four entries hold without memory */
+    if (!RIGGED) /* it displaces more distinct objects than logs of four entries hold without memory; 32 are enough */
         weak_maps();
     deferred_frees();
     sharing();
