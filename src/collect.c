@@ -339,12 +339,12 @@ run_in_parts(int generation, struct wane_collected *sum, struct wane_collected *
 
 /* Everything displaced before is given back, all candidates are handed over, one collection. -EAGAIN: something did not end. */
 static int
-one_round(int generation, struct wane_collected *sum, uint64_t deadline, bool *again)
+one_round(int generation, struct wane_collected *sum, bool *again)
 {
     struct wane_collected one;
     bool                  all;
 
-    if (!wn_driver_settle(deadline) || !wn_driver_handover(deadline)) {
+    if (!wn_driver_settle(wn_now() + COLLECT_NS) || !wn_driver_handover(wn_now() + COLLECT_NS)) {
         *again = false;
         return -EAGAIN;
     }
@@ -358,7 +358,7 @@ int
 wane_collect(int generation, struct wane_collected *result)
 {
     struct wane_collected sum = {0};
-    uint64_t              start = wn_now(), deadline = start + COLLECT_NS;
+    uint64_t              start = wn_now(), deadline;
     bool                  again;
     int                   rc;
 
@@ -372,8 +372,9 @@ wane_collect(int generation, struct wane_collected *result)
     if (wane_self.me == WN_ME_EXITING)
         return -EDEADLK;
     wn_driver_begin();
+    deadline = wn_now() + COLLECT_NS; /* for more rounds: others' turns, and callbacks in the first, cost nothing of it */
     for (int i = 0;; i++) {
-        rc = one_round(generation, &sum, deadline, &again);
+        rc = one_round(generation, &sum, &again);
         if (!again || wn_now() >= deadline || (rc == 0 && i >= ROUNDS - 1))
             break;
     }

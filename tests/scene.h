@@ -263,6 +263,31 @@ live_of(const char *name)
     return c.objects;
 }
 
+/* On a busy machine a collection may run out of time, and says so: once more. What they all did; the last one's result. */
+static inline int
+collect_patiently(int generation, struct wane_collected *sum)
+{
+    uint64_t              end = now_ms() + WATCHDOG_MS;
+    struct wane_collected one;
+    int                   rc;
+
+    if (sum)
+        *sum = (struct wane_collected){0};
+    do {
+        rc = wane_collect(generation, &one);
+        if (!sum || (rc != 0 && rc != -EAGAIN))
+            continue;
+        sum->candidates += one.candidates;
+        sum->examined += one.examined;
+        sum->suspects += one.suspects;
+        sum->freed += one.freed;
+        sum->components += one.components;
+        sum->finalized += one.finalized;
+        sum->aborted += one.aborted;
+    } while (rc == -EAGAIN && now_ms() < end);
+    return rc;
+}
+
 /* Apply what is displaced, then collect everything. */
 static inline struct wane_collected
 collect_now(void)
@@ -270,7 +295,7 @@ collect_now(void)
     struct wane_collected c = {0};
 
     assert_int_equal(wane_barrier(), 0);
-    assert_int_equal(wane_collect(WANE_ALL, &c), 0);
+    assert_int_equal(collect_patiently(WANE_ALL, &c), 0);
     assert_int_equal(wane_barrier(), 0);
     return c;
 }
