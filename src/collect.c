@@ -372,10 +372,10 @@ wane_collect(int generation, struct wane_collected *result)
     if (wane_self.me == WN_ME_EXITING)
         return -EDEADLK;
     wn_driver_begin();
-    deadline = wn_now() + COLLECT_NS; /* for more rounds: others' turns, and callbacks in the first, cost nothing of it */
+    deadline = wn_now() + COLLECT_NS; /* others' turns cost nothing of it */
     for (int i = 0;; i++) {
         rc = one_round(generation, &sum, &again);
-        if (!again || wn_now() >= deadline || (rc == 0 && i >= ROUNDS - 1))
+        if (!again || (rc == 0 ? i >= ROUNDS - 1 : wn_now() >= deadline))
             break;
     }
     wn_driver_end();

@@ -77,6 +77,8 @@ enum wn_mutant {
     WN_MUT_trial_believed,          /* the review goes by the counts of the first phase */
     WN_MUT_retain_keeps_review,     /* a retain does not clear REVIEW */
     WN_MUT_merge_publishes_first,   /* the owner's last release gives word0 up after MERGED is seen */
+    WN_MUT_part_believed,           /* a wide object's array may be another between the parts of one trace */
+    WN_MUT_part_ignores_grace,      /* and its memory may be used again */
     WN_MUT_backlog_silent,          /* a push that is seen after the backlog was cleared is not reported again */
 };
 #ifndef WN_MUTANT_ID
