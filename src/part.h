@@ -3,8 +3,8 @@
  * part.h - tracing a wide object in parts, each in a section of its own
  *
  * A trace callback shows its slots in an order that does not depend on what is in them (wane.h). So one that is called again,
- * in a later section, can skip what was seen: slots have positions. An array that is shown in one call is skipped in one step;
- * slots that are shown one by one cost a step each, so those objects are done in sixteen parts or so, however wide.
+ * in a later section, can skip what was seen: slots have positions. Skipping costs a step for each slot or array that is shown;
+ * an object of many steps is done in sixteen parts or so, however wide.
  *
  * What may go wrong between two parts, and how it is seen
  *   The slots have moved: an array was replaced by a copy, from which an element is missing or which has one more. A unit might
@@ -24,7 +24,7 @@
 struct wn_part {
     size_t   from, to; /* positions shown by this call */
     size_t   at;       /* the next position */
-    size_t   steps;    /* slots shown one by one */
+    size_t   steps;    /* what the callback has shown one by one: slots, arrays */
     uint64_t print;
 };
 
@@ -80,6 +80,7 @@ wn_part_of_array(struct wn_part *p, const wane_slot *first, size_t count, size_t
     size_t at = p->at;
 
     p->at += count;
+    p->steps++;
     wn_part_add_to_print(p, (uintptr_t)first);
     wn_part_add_to_print(p, count);
     *begin = p->from > at ? p->from - at : 0;
