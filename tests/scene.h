@@ -284,6 +284,7 @@ collect_patiently(int generation, struct wane_collected *sum)
         sum->components += one.components;
         sum->finalized += one.finalized;
         sum->aborted += one.aborted;
+        sum->nanoseconds += one.nanoseconds;
     } while (rc == -EAGAIN && now_ms() < end);
     return rc;
 }
