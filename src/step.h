@@ -25,8 +25,11 @@ enum wn_mutant {
 #include "mutants.h"
 #undef MUTANT
 };
+#ifndef WN_MUTANT_ID /* who runs many mutants in one process has its own */
 extern enum wn_mutant wn_mutant; /* c: set before main and before the library's first call */
-#define WN_MUTANT(name) __builtin_expect(wn_mutant == WN_MUT_##name, 0)
+#define WN_MUTANT_ID wn_mutant
+#endif
+#define WN_MUTANT(name) __builtin_expect(WN_MUTANT_ID == WN_MUT_##name, 0)
 #else
 #define WN_STEP(point) ((void)0)
 #define WN_MUTANT(name) false
