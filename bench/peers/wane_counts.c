@@ -323,8 +323,8 @@ footprint(int threads, uint64_t n, uint64_t size)
     before = status_kb("VmRSS");
     for (uint64_t i = 0; i < n; i++)
         o[i] = object_new(i);
-    extra(", \"first_section_ns\": %llu, \"first_object_ns\": %llu, \"object_bytes\": %.1f, \"thread_bytes\": %.0f",
-          (unsigned long long)(entered - start), (unsigned long long)(born - entered),
+    extra(", \"header_bytes\": %zu, \"first_section_ns\": %llu, \"first_object_ns\": %llu, \"object_bytes\": %.1f, \"thread_bytes\": %.0f",
+          sizeof(struct wane_header), (unsigned long long)(entered - start), (unsigned long long)(born - entered),
           (double)(status_kb("VmRSS") - before) * 1024 / (double)n, (double)(attached - plain) * 1024 / threads);
     peer.operations = peer.checksum = n;
     peer.ns = peer.cpu_ns = wall_ns() - start;
