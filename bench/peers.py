@@ -29,9 +29,9 @@ PROGRAMS = {
         C + "{src}/plain.c -o {out} -L{dir} -lempty -Wl,-rpath,{dir}")),
     "wane_counts": Program("gcc", ("gcc",), (C + "{src}/wane_counts.c -o {out}" + WANE,)),
     "wane_heap": Program("gcc", ("gcc",), (C + "{src}/wane_heap.c -o {out}" + WANE,)),
-    "urcu": Program("liburcu-dev", ("/usr/include/urcu/urcu-memb.h",), (C + "{src}/urcu.c -o {out} -lurcu-memb",)),
+    "urcu": Program("liburcu-dev", ("gcc",), (C + "{src}/urcu.c -o {out} -lurcu-memb",)),
     "leaking_structures": Program("gcc", ("gcc",), (C + "-DSCHEME_LEAK {src}/structures.c -o {out}",)),
-    "urcu_structures": Program("liburcu-dev", ("/usr/include/urcu/urcu-memb.h",), (
+    "urcu_structures": Program("liburcu-dev", ("gcc",), (
         C + "-DSCHEME_URCU {src}/structures.c -o {out} -lurcu-memb",)),
     "wane_structures": Program("gcc", ("gcc",), (C + "-DSCHEME_WANE {src}/structures.c -o {out}" + WANE,)),
     "shared_ptr": Program("g++", ("g++",), ("g++ -std=c++20 -O2 -Wall -Wextra -pthread {src}/shared_ptr.cpp -o {out}",)),
