@@ -54,10 +54,11 @@ class Figures:
         size = self.largest.get(workload, 0) if size is None else size
         for row in self.rows:
             if (row["workload"], row["peer"], row["threads"]) == (workload, peer, threads) and row["size"] == size and \
-                    row["allocator"] in ((allocator,) if allocator else ("glibc", "own")):
-                if row["status"] != "measured":
-                    raise Missing(f"{peer}: {row['why']}")
+                    row["allocator"] in ((allocator,) if allocator else ("glibc", "own")) and row["status"] == "measured":
                 return row
+        for row in self.rows:
+            if (row["workload"], row["peer"]) == (workload, peer) and row["why"]:
+                raise Missing(f"{peer}: {row['why']}")
         raise Missing(f"{workload} of {peer} with {threads} threads was not run")
 
     def ns(self, *place, **more):

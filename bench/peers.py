@@ -131,7 +131,7 @@ class Builder:
     """Builds the programs below `directory`; `absent` says why one is not there."""
 
     def __init__(self, directory, library):
-        self.directory = pathlib.Path(directory) / "peers"
+        self.directory = pathlib.Path(directory).resolve() / "peers"
         self.words = {"src": SOURCES, "dir": self.directory, "lib": pathlib.Path(library).resolve(), "include": ROOT / "include",
                       "crate": crate()}
         self.absent = {}

@@ -41,6 +41,7 @@ import report
 import workloads
 
 HIGHEST = 120  # seconds that one sample may take
+MOST = {True: 2.5, False: 90}  # seconds after which no more samples are taken of one place, in a quick run or not
 
 
 class Driver:
@@ -94,7 +95,7 @@ class Driver:
         w = place[0]
         if w.fixed:
             return w.fixed[0 if self.quick else 1]
-        target = (2.5e8 if self.quick else 2e9) if w.heavy else (1.2e7 if self.quick else 2e8)
+        target = (1.2e8 if self.quick else 2e9) if w.heavy else (1.2e7 if self.quick else 2e8)
         n = w.unit
         for _ in range(6):
             out = self.sample(place, n)
@@ -131,7 +132,7 @@ class Driver:
     def measure(self, w):
         for peer, why in w.absent.items():
             self.row((w, peer, 1, 0, ""), "not applicable", why)
-        n, samples, failed = {}, collections.defaultdict(list), {}
+        n, samples, failed, spent = {}, collections.defaultdict(list), {}, collections.Counter()
         for place in self.places(w):
             if self.absent(place):
                 self.row(place, "absent", self.absent(place))
@@ -142,9 +143,12 @@ class Driver:
         rounds = 3 if self.quick and w.heavy else 7
         for turn in range(rounds):
             for place in n:
-                if place in failed or (self.quick and turn >= 3 and peers.PEERS[place[1]].slow_start):
+                slow = self.quick and turn >= 3 and peers.PEERS[place[1]].slow_start
+                if place in failed or slow or spent[place] > MOST[self.quick]:
                     continue
+                begin = time.monotonic()
                 out = self.steady_sample(place, n[place])
+                spent[place] += time.monotonic() - begin
                 if isinstance(out, str):
                     failed[place] = out
                 else:

@@ -63,6 +63,7 @@ NO_COUNTS = {peer: "has no counts" for peer in ("Go", "Java G1", "Boehm")} | \
     {"Nim ORC": "its compiler removes pairs", "Python": "its interpreter costs more than the counts"}
 NO_CYCLES = {peer: "does not collect cycles" for peer in ("Arc", "shared_ptr", "GObject")}
 STRUCTURES = ("wane", "liburcu", "leaking")
+RINGS = (18000, 450000)  # six objects each; as many for all, for who collects little garbage pays more for the last collection
 MALLOCS = ("glibc", "mimalloc", "jemalloc")
 
 
@@ -98,19 +99,19 @@ WORKLOADS = [
              ("wane", "plain", "Arc", "shared_ptr", "Boehm", "Nim ORC", "Go", "Java G1", "Java ZGC", "Python"), trees,
              by="wall", unit=1, heavy=True, sizes=((16,), (16, 18)), allocators=MALLOCS, plot="size"),
     *structures(),
-    *(Workload(f"rings{v}", "P11", f"rings of 2 .. 10 dropped beside live objects; {what}", CYCLES, numbers, by="wall", unit=9,
+    *(Workload(f"rings{v}", "P11", f"rings of 2 .. 10 dropped beside live objects; {what}", CYCLES, numbers, by="wall", fixed=RINGS,
                heavy=True, sizes=((50000, 200000), (100000, 1000000, 5000000)), plot="steps",
                absent=NO_CYCLES)
       for v, what in enumerate(("isolated", "with an edge to a random one", "the same, and these are a list"))),
-    Workload("rings1-cpu", "P11", "the same as rings1, each step by CPU time", ("wane", "plain"), numbers, by="wall", unit=9,
-             heavy=True, sizes=((50000,), (1000000,)), plot="steps"),
+    Workload("rings1-cpu", "P11", "the same as rings1, each step by CPU time", ("wane", "plain"), numbers, by="wall",
+             heavy=True, fixed=RINGS, sizes=((50000,), (1000000,)), plot="steps"),
     Workload("growth", "P11", "one collection of one ring", ("wane",), lambda n, t, s: n, fixed=(100000, 1000000), heavy=True),
     Workload("drop-list", "P12", "the last reference to a list is dropped",
              ("wane", "plain", "Nim ORC", "Arc", "shared_ptr", "Go", "Python"), lambda n, t, s: n,
-             fixed=(1000000, 10000000), heavy=True),
+             fixed=(300000, 10000000), heavy=True),
     Workload("drop-tree", "P12", "the last reference to a tree is dropped",
              ("wane", "plain", "Nim ORC", "Arc", "shared_ptr", "Go", "Python"), tree, fixed=(0, 0), heavy=True,
-             sizes=((19,), (22,))),
+             sizes=((17,), (22,))),
     Workload("pipeline", "P13", "objects handed on through four stages",
              ("wane", "plain", "wane, counted", "Arc", "shared_ptr"), lambda n, t, s: n * t, "4", by="wall"),
     Workload("hot", "P14", "retain and release, one object by all threads (wane_share)",
@@ -118,7 +119,7 @@ WORKLOADS = [
     Workload("weak", "P15", "weak reference: get and release",
              ("wane", "atomic", "Arc", "shared_ptr", "GObject", "Java G1", "Python"), each_one, "all"),
     Workload("quiet", "P16", "live heap under churn without garbage: the collector's share of a core",
-             ("wane", "Go", "Java G1"), live, by="wall", fixed=(3000, 60000), heavy=True,
+             ("wane", "Go", "Java G1"), live, by="wall", fixed=(1500, 60000), heavy=True,
              sizes=((200000,), (5000000,)), plot=""),
     Workload("footprint", "P17", "bytes of an object of 32, of a thread; the first call", ("wane",), lambda n, t, s: n, "4",
              by="wall", fixed=(200000, 1000000), heavy=True, plot=""),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * ring_queue.h - objects go round through `threads` stages, each connected with the next by a bounded queue of one producer and one
- * consumer
+ * ring_queue.h - objects go round through `threads` stages, each connected with the next by a bounded queue of one producer
+ * and one consumer
  *
  * The includer defines: stage_get(object), after it came; stage_put(object), before it goes on.
  */

@@ -17,7 +17,7 @@
 
 static int64_t net; /* a: elements inserted less elements removed */
 
-/* ---- Stack ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Stack ------------------------------------------------------------------------------------------------------ */
 
 static link_to top;
 
@@ -45,7 +45,7 @@ stack_pop(void)
     return old;
 }
 
-/* ---- Queue ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Queue ------------------------------------------------------------------------------------------------------ */
 
 static link_to first, last; /* the first node is a dummy */
 
@@ -100,7 +100,7 @@ queue_take(void)
     }
 }
 
-/* ---- Lists ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Lists ------------------------------------------------------------------------------------------------------ */
 
 /* Is the key there? *where is the link before its place, *at what it holds. Unlinks removed nodes on the way. */
 static bool
@@ -186,7 +186,9 @@ list_remove(link_to *head, uint64_t key)
     }
 }
 
-/* ---- Tree: keys are in leaves; MARK on the edge to a leaf that goes, STUCK on the edge to the one that takes its parent's place */
+/* ---- Tree ------------------------------------------------------------------------------------------------------------ */
+
+/* Keys are in leaves. MARK is on the edge to a leaf that goes, STUCK on the edge to the one that takes its parent's place. */
 
 #define TREE_TOP (UINT64_MAX - 2) /* three keys above all others */
 
@@ -355,7 +357,7 @@ tree_size(struct node *n)
     return a ? tree_size(a) + tree_size(b) : n->key < TREE_TOP;
 }
 
-/* ---- The operations of the workloads ------------------------------------------------------------------------------------------- */
+/* ---- The operations of the workloads ---------------------------------------------------------------------------- */
 
 #define BUCKETS_OF_HASH 100000
 

@@ -49,7 +49,7 @@ pair(struct object *o)
     escape(o);
 }
 
-/* ---- Counts --------------------------------------------------------------------------------------------------------------- */
+/* ---- Counts ----------------------------------------------------------------------------------------------------- */
 
 static void
 own_one(struct worker *w)
@@ -143,7 +143,7 @@ section(struct worker *w)
     TIMED_BLOCKS(w, wane_enter(); wane_leave(), w->sum += 3);
 }
 
-/* ---- A slot ---------------------------------------------------------------------------------------------------------------- */
+/* ---- A slot ----------------------------------------------------------------------------------------------------- */
 
 static wane_slot slot;
 
@@ -206,7 +206,7 @@ owned(struct worker *w)
     TIMED_BLOCKS(w, wane_enter(); o = wane_get(&slot); w->sum += o->value[0]; wane_release(o); wane_leave(), (void)0);
 }
 
-/* ---- New objects, weak references, hand-overs ----------------------------------------------------------------------------------- */
+/* ---- New objects, weak references, hand-overs ------------------------------------------------------------------- */
 
 static void
 churn(struct worker *w)
@@ -268,7 +268,7 @@ pipeline_counted(struct worker *w)
     wane_leave();
 }
 
-/* ---- What it takes ------------------------------------------------------------------------------------------------------------- */
+/* ---- What it takes ---------------------------------------------------------------------------------------------- */
 
 static void *
 idle_thread(void *attach)
@@ -323,8 +323,9 @@ footprint(int threads, uint64_t n, uint64_t size)
     before = status_kb("VmRSS");
     for (uint64_t i = 0; i < n; i++)
         o[i] = object_new(i);
-    extra(", \"header_bytes\": %zu, \"first_section_ns\": %llu, \"first_object_ns\": %llu, \"object_bytes\": %.1f, \"thread_bytes\": %.0f",
-          sizeof(struct wane_header), (unsigned long long)(entered - start), (unsigned long long)(born - entered),
+    extra(", \"header_bytes\": %zu", sizeof(struct wane_header));
+    extra(", \"first_section_ns\": %llu, \"first_object_ns\": %llu, \"object_bytes\": %.1f, \"thread_bytes\": %.0f",
+          (unsigned long long)(entered - start), (unsigned long long)(born - entered),
           (double)(status_kb("VmRSS") - before) * 1024 / (double)n, (double)(attached - plain) * 1024 / threads);
     peer.operations = peer.checksum = n;
     peer.ns = peer.cpu_ns = wall_ns() - start;

@@ -115,7 +115,7 @@ settle(void)
 #include "heap.h"
 #include "rings.h"
 
-/* ---- Rings ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Rings ------------------------------------------------------------------------------------------------------ */
 
 static struct node **live;
 static uint64_t      live_count;
@@ -219,7 +219,7 @@ growth(int threads, uint64_t n, uint64_t size)
     extra(", \"explored_bytes\": %.1f", (double)(status_kb("VmHWM") - full) * 1024 / (double)n);
 }
 
-/* ---- A quiet heap -------------------------------------------------------------------------------------------------------------- */
+/* ---- A quiet heap ----------------------------------------------------------------------------------------------- */
 
 #define RATE 1000000 /* operations a second, each a retain and release, or a store over another */
 
