@@ -3,24 +3,18 @@
  * heap.h - trees made and dropped, and large structures dropped at once; the same loops for every C and C++ peer
  *
  * The includer defines: tree_ref (a type that holds a reference), tree_new(depth), tree_count, tree_drop, list_new(n), list_drop,
- * settle() (returns when everything dropped is free again), and held() (bytes that the allocator has handed out).
+ * gone() (is everything that was dropped free again?), and settle() (returns when it is).
  */
 #ifndef HEAP_H
 #define HEAP_H
 
 #include "peer.h"
 
-#include <malloc.h>
+#include <stdbool.h>
 
+/* Has all memory come back? */
+static bool gone(void);
 static void settle(void);
-
-static inline uint64_t
-handed_out(void)
-{
-    struct mallinfo2 m = mallinfo2();
-
-    return m.uordblks + m.hblkhd;
-}
 
 /* n trees, one after the other, beside one that stays. */
 static void
@@ -48,51 +42,48 @@ trees(int threads, uint64_t n, uint64_t size)
 }
 
 /*
- * The last reference is given up at `start`. The call returns after call_ns. Memory is back (but for 1 %) after back_ns, unasked:
- * this thread only sleeps and looks at what the allocator has handed out.
+ * The last reference is given up at `start`. The call returns after call_ns. Memory is back after back_ns, unasked: this thread
+ * only sleeps and looks.
  */
 static void
-watch_drop(uint64_t start, uint64_t cpu, uint64_t empty, uint64_t full)
+watch_drop(uint64_t start, uint64_t cpu)
 {
-    uint64_t called = wall_ns() - start, back;
+    uint64_t called = wall_ns() - start;
 
-    while (handed_out() > empty + (full - empty) / 100 && wall_ns() - start < UINT64_C(60000000000))
+    while (!gone() && wall_ns() - start < UINT64_C(60000000000))
         usleep(1000);
-    back = wall_ns() - start;
-    extra(", \"call_ns\": %llu, \"back_ns\": %llu", (unsigned long long)called, (unsigned long long)back);
-    settle();
-    peer.ns = back;
+    peer.ns = wall_ns() - start;
     peer.cpu_ns = process_cpu_ns() - cpu;
+    extra(", \"call_ns\": %llu, \"back_ns\": %llu", (unsigned long long)called, (unsigned long long)peer.ns);
+    settle();
 }
 
 static void
 drop_list(int threads, uint64_t n, uint64_t size)
 {
-    uint64_t empty = handed_out(), full, start, cpu;
     tree_ref list = list_new(n);
+    uint64_t start, cpu;
 
     (void)threads, (void)size;
-    full = handed_out();
     peer.operations = peer.checksum = n;
     cpu = process_cpu_ns();
     start = wall_ns();
     list_drop(list);
-    watch_drop(start, cpu, empty, full);
+    watch_drop(start, cpu);
 }
 
 static void
 drop_tree(int threads, uint64_t n, uint64_t size)
 {
-    uint64_t empty = handed_out(), full, start, cpu;
     tree_ref tree = tree_new((unsigned)size);
+    uint64_t start, cpu;
 
     (void)threads, (void)n;
-    full = handed_out();
     peer.operations = peer.checksum = tree_count(tree);
     cpu = process_cpu_ns();
     start = wall_ns();
     tree_drop(tree);
-    watch_drop(start, cpu, empty, full);
+    watch_drop(start, cpu);
 }
 
 #define HEAP_WORKLOADS {"trees", trees}, {"drop-list", drop_list}, {"drop-tree", drop_tree}

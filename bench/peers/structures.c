@@ -207,7 +207,9 @@ tree_pair(uint64_t key, struct node *a, struct node *b)
 static void
 tree_begin(void)
 {
-    tree_root = tree_pair(TREE_TOP + 2, tree_pair(TREE_TOP + 1, node_new(TREE_TOP), node_new(TREE_TOP + 1)), node_new(TREE_TOP + 2));
+    struct node *inner = tree_pair(TREE_TOP + 1, node_new(TREE_TOP), node_new(TREE_TOP + 1));
+
+    tree_root = tree_pair(TREE_TOP + 2, inner, node_new(TREE_TOP + 2));
 }
 
 struct path {

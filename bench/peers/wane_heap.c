@@ -5,6 +5,7 @@
 #include "peer.h"
 
 #include <wane/collector.h>
+#include <wane/memory.h>
 
 struct node {
     uint64_t  value;
@@ -102,6 +103,13 @@ alive(void)
 
     wane_stats(&s);
     return s.objects_born - s.objects_died;
+}
+
+/* Objects that wait for a grace period are not free. */
+static bool
+gone(void)
+{
+    return wane_budget_used() == 0;
 }
 
 /* Deaths that were begun are finished by the background, and in time even without it. */
