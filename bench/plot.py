@@ -4,9 +4,8 @@ import html
 import math
 
 COLORS = ("#d9480f", "#1971c2", "#2f9e44", "#9c36b5", "#e8a400", "#0c8599", "#c2255c", "#868e96", "#5f3dc4", "#74b816")
-STYLE = ("<style>text{font:12px sans-serif;fill:#333}.grid{stroke:#8884;stroke-width:1}.title{font-size:14px;font-weight:bold}"
-         "@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>")
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760, 70, 190, 40, 48
+STYLE = "<style>text{font:12px sans-serif;fill:#777}.grid{stroke:#8884;stroke-width:1}.title{font-weight:bold}</style>"
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 800, 70, 220, 40, 48
 
 
 def text(x, y, content, anchor="start", extra=""):
@@ -31,12 +30,14 @@ def ticks(low, high):
     return [t for t in some if low * 0.999 <= t <= high * 1.001]
 
 
-def spread_labels(wanted, least=14):
-    """Move labels apart: (y, index) in, y by index out."""
+def spread_labels(wanted, bottom, least=14):
+    """Move labels apart, none below the bottom: (y, index) in, y by index out."""
     placed, last = {}, -1e9
     for y, index in sorted(wanted):
-        last = max(y, last + least)
-        placed[index] = last
+        placed[index] = last = max(y, last + least)
+    last = bottom + least
+    for index in sorted(placed, key=placed.get, reverse=True):
+        placed[index] = last = min(placed[index], last - least)
     return placed
 
 
@@ -70,7 +71,7 @@ def lines(title, series, x_name, y_name, x_ticks=None):
         parts += [line(px(t), TOP, px(t), height - BOTTOM), text(px(t), height - BOTTOM + 16, short(t), "middle")]
     parts += [text((LEFT + WIDTH - RIGHT) / 2, height - 12, x_name, "middle"),
               text(16, height / 2, y_name, "middle", f' transform="rotate(-90 16 {height / 2:.0f})"')]
-    labels = spread_labels([(py(points[-1][1]), i) for i, points in enumerate(series.values())])
+    labels = spread_labels([(py(points[-1][1]), i) for i, points in enumerate(series.values())], height - BOTTOM)
     for i, (name, points) in enumerate(series.items()):
         color, width = COLORS[i % len(COLORS)], 3 if name.startswith("wane") else 1.5
         path = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y in points)

@@ -82,7 +82,7 @@ def against_size(rows):
     named = {}
     for name, points in series.items():
         slope = figures.exponent(sorted(points))
-        named[name + (f" (n^{slope:.2f})" if slope and len(points) > 1 else "")] = points
+        named[name + (f" (size^{slope - 1:.2f})" if slope else "")] = points
     return named
 
 
@@ -110,10 +110,10 @@ def pictures(results):
         if not rows or not w.plot:
             continue
         if w.plot == "steps":
-            yield f"{w.name}-steps", plot.lines(f"{w.row} {w.title}: steps slower than x", slower_than(rows),
-                                                "nanoseconds of a step", "share of steps")
+            yield f"{w.name}-steps", plot.lines(f"{w.row} {w.title}", slower_than(rows),
+                                                "nanoseconds", "share of steps that are slower")
         if w.plot in ("steps", "size") and len({row["size"] for row in rows}) > 1:
-            yield f"{w.name}-size", plot.lines(f"{w.row} {w.title}: cost against size", against_size(rows), "size",
+            yield f"{w.name}-size", plot.lines(f"{w.row} {w.title}", against_size(rows), "size",
                                                "nanoseconds an object")
         elif w.plot == "threads" and len({row["threads"] for row in rows}) > 1:
             threads = sorted({row["threads"] for row in rows})

@@ -10,6 +10,7 @@ import xml.etree.ElementTree
 
 import figures
 import peers
+import plot
 import report
 import workloads
 
@@ -70,6 +71,11 @@ def comparison(results):
     expect("worse rows", [r["place"] for r in figures.compare(results, worse) if r["worse"]], ["own-one 1 0 glibc"])
 
 
+def labels():
+    expect("labels are moved apart", plot.spread_labels([(10, "a"), (12, "b"), (50, "c")], 60, 14), {"a": 10, "b": 24, "c": 50})
+    expect("labels stay inside", plot.spread_labels([(55, "a"), (58, "b")], 60, 14), {"a": 46, "b": 60})
+
+
 def drawn(results):
     with tempfile.TemporaryDirectory() as directory:
         written = report.plots(results, pathlib.Path(directory))
@@ -101,6 +107,7 @@ def main():
     numbers()
     goals(results)
     comparison(results)
+    labels()
     drawn(results)
     tables()
     return 1 if failures else 0

@@ -3,7 +3,7 @@
  * heap.h - trees made and dropped, and large structures dropped at once; the same loops for every C and C++ peer
  *
  * The includer defines: tree_ref (a type that holds a reference), tree_new(depth), tree_count, tree_drop, list_new(n), list_drop,
- * gone() (is everything that was dropped free again?), and settle() (returns when it is).
+ * gone() (is what was dropped free again?), and settle() (returns when it is).
  */
 #ifndef HEAP_H
 #define HEAP_H
@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-/* Has all memory come back? */
+/* Is no more than one part in a hundred of `operations` objects in memory? */
 static bool gone(void);
 static void settle(void);
 
@@ -42,7 +42,7 @@ trees(int threads, uint64_t n, uint64_t size)
 }
 
 /*
- * The last reference is given up at `start`. The call returns after call_ns. Memory is back after back_ns, unasked: this thread
+ * The last reference is given up at `start`. The call returns after call_ns. Memory is back, but for 1 %, after back_ns, unasked: this thread
  * only sleeps and looks.
  */
 static void

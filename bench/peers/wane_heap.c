@@ -109,7 +109,7 @@ alive(void)
 static bool
 gone(void)
 {
-    return wane_budget_used() == 0;
+    return wane_budget_used() <= peer.operations * (sizeof(struct wane_header) + sizeof(struct node)) / 100;
 }
 
 /* Deaths that were begun are finished by the background, and in time even without it. */
