@@ -18,7 +18,7 @@
 #ifndef WANE_FAST_H
 #define WANE_FAST_H
 
-#define WANE_ABI 1
+#include <wane/version.h> /* WANE_ABI, WANE_VERSION */
 
 /* An atomic word is a one-field struct: a plain access to it does not compile by accident. */
 struct wane_atomic32 { uint32_t value; };
