@@ -73,7 +73,7 @@ step "meson install into DESTDIR" install_all
 step "CMake, shared and static" with_cmake
 step "CMake refuses another minor version" cmake_refuses
 step "uninstall leaves nothing" uninstalled
-(cd "$root" && step "meson dist" meson dist -C "$place/release" --no-tests --formats gztar)
+step "meson dist" meson dist -C "$place/release" --no-tests --formats gztar
 tarball=$(find "$place/release/meson-dist" -name 'wane-*.tar.gz')
 step "the tarball builds by itself" from_tarball
 step "as a subproject of meson, static" as_subproject static
