@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# run.sh ROOT PLACE: the release build as its users meet it - installed, uninstalled, with pkg-config, CMake, as a subproject of
-# meson, from the tarball of meson dist. Everything is made under PLACE.
+# run.sh ROOT PLACE: the release build as its users meet it - its binary interface, installed, uninstalled, with pkg-config, CMake, as a subproject of
+# meson, from the tarball of meson dist, from Rust, as Debian packages. Everything is made under PLACE.
 set -euo pipefail
 root=$(realpath "$1") place=$(realpath -m "$2") passed=0
 program=$root/examples/cycle.c
-release=(--buildtype=release -Dtests=false -Dwerror=true)
+release=(--buildtype=release -Ddebug=true -Dtests=false -Dwerror=true)
 
 # step WHAT COMMAND...: its output is shown if it fails
 step() {
@@ -61,6 +61,11 @@ from_tarball() {
     (cd "$place/tar"/wane-* && meson setup build "${release[@]}" && ninja -C build && build/examples/cycle)
 }
 
+from_rust() {
+    rustc -D warnings -L "$place/release/src" -o "$place/rust" "$root/examples/bindings/cycle.rs" &&
+        LD_LIBRARY_PATH=$place/release/src "$place/rust"
+}
+
 uninstalled() {
     DESTDIR=$place/root ninja -C "$place/release" uninstall
     ! find "$place/root" -type f -o -type l | grep .
@@ -72,10 +77,14 @@ step "pkg-config, shared and static; another binary interface is refused" sh "$r
 step "meson install into DESTDIR" install_all
 step "CMake, shared and static" with_cmake
 step "CMake refuses another minor version" cmake_refuses
+step "the binary interface is that of abi/libwane.abi" "$root/tools/abidump.sh" check "$place/release/src/libwane.so" "$root/include" \
+    "$root/abi/libwane.abi"
+step "from Rust" from_rust
 step "uninstall leaves nothing" uninstalled
 step "meson dist" meson dist -C "$place/release" --no-tests --formats gztar
 tarball=$(find "$place/release/meson-dist" -name 'wane-*.tar.gz')
 step "the tarball builds by itself" from_tarball
 step "as a subproject of meson, static" as_subproject static
 step "as a subproject of meson, shared" as_subproject shared
+"$root/tests/package/debian.sh" "$tarball" "$place/debian" "$program" && passed=$((passed + 2))
 printf '%d steps passed\n' "$passed"
