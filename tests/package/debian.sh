@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# debian.sh TARBALL PLACE PROGRAM.c: build the Debian packages from the tarball of meson dist, look at them with lintian, install them
+# debian.sh TARBALL DEBIAN PLACE PROGRAM.c: build packages from the tarball of meson dist and the directory debian, look at them with lintian, install them
 # in a clean root, compile and run a program there. The root is made by debootstrap where that works, and else the packages are
 # unpacked below a directory; which of the two it was is printed.
 set -euo pipefail
-tarball=$(realpath "$1") place=$(realpath -m "$2") program=$(realpath "$3")
+tarball=$(realpath "$1") debian=$(realpath "$2") place=$(realpath -m "$3") program=$(realpath "$4")
 version=$(basename "$tarball" .tar.gz) && version=${version#wane-}
 
 run() {
@@ -19,10 +19,11 @@ run() {
 rm -rf "$place" && mkdir -p "$place"
 cp "$tarball" "$place/wane_$version.orig.tar.gz"
 tar -x -f "$tarball" -C "$place"
+cp -r "$debian" "$place/wane-$version/"
 cd "$place/wane-$version"
 run dpkg-buildpackage -us -uc
 cd "$place"
-lintian --fail-on error,warning --no-tag-display-limit wane_*.changes
+lintian --fail-on error,warning --tag-display-limit 0 --allow-root wane_*.changes
 echo "ok: packages built, lintian has nothing to say"
 
 # in_root COMMAND...
@@ -52,7 +53,7 @@ use_unpacked() {
 # The base is kept: making it is most of the time.
 base=${WANE_BASE_ROOT:-$place/../base.tar}
 if [ ! -e "$base" ] && [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then
-    if timeout 600 debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config bookworm "$place/root" \
+    if timeout 400 debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config bookworm "$place/root" \
         http://deb.debian.org/debian >"$place/debootstrap.log" 2>&1; then
         tar -c -f "$base" -C "$place/root" .
     fi
