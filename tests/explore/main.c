@@ -116,7 +116,7 @@ tell_failure(const struct ex_program *p, struct ex_found *f)
     ex_print_schedule(p, &f->first, text);
     printf("  found: %u choices%s%s\n", f->first.count, f->first.count <= 64 ? ": " : "", f->first.count <= 64 ? text : "");
     ex_print_schedule(p, &f->shortest, text);
-    printf("  shortest: %u choices\n", f->shortest.count);
+    printf("  shortest: %u choices%s\n", f->shortest.count, f->repeats ? "" : "; BUT IT DOES NOT FAIL AGAIN");
     ex->tells = true;
     ex->strategy = EX_REPLAY;
     ex->plan = f->shortest;

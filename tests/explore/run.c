@@ -485,6 +485,9 @@ thread_main(void)
     ex_run_destructors();
     ex_drain_own();
     t->state = ENDED;
+    t->where = "its end";
+    t->points++;
+    step++;
     ex_wake(ex_thread_end(self));
     choose(true, EX_ALWAYS);
     __builtin_unreachable();

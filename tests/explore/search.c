@@ -92,14 +92,11 @@ found_one(struct ex_found *f)
     f->first = f->shortest = ex->did;
     memcpy(f->message, ex->message, sizeof f->message);
     ex_shrink(&f->shortest);
-    if (fails(&f->shortest))
+    f->repeats = fails(&f->shortest);
+    if (f->repeats) {
         f->shortest = ex->did;
-    else
-        f->shortest = f->first;
-    if (fails(&f->shortest))
         memcpy(f->message, ex->message, sizeof f->message);
-    else
-        printf("THIS SCHEDULE DOES NOT FAIL AGAIN\n");
+    }
 }
 
 /* ---- Seeds ------------------------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@ enum ex_how { EX_BY_BOTH, EX_BY_RANDOM, EX_BY_PCT, EX_EXHAUSTIVELY };
 
 struct ex_found {
     bool               failed, complete; /* complete: nothing was left out, within the bound */
+    bool               repeats;          /* the schedule that failed fails again: else the explorer has a fault */
     uint64_t           runs, cut, points, switches, places;
     uint64_t           number; /* of the run that failed */
     char               message[512]; /* of the short one */
