@@ -201,6 +201,71 @@ const struct ex_program race_04 = {
     .deceived = true,
 };
 
+/* Between the traces a unit is in no slot, and not given back. */
+static void
+put_and_displace(void)
+{
+    wane_enter();
+    wane_put(&a->s[0], a);
+    use(a);
+    wane_clear(&a->s[0]);
+    wane_leave();
+}
+
+const struct ex_program displaced = {
+    .name = "displaced", .scenario = "section 8, no trace 2: a unit is displaced between the traces, and waits",
+    .before = {make_noted}, .act = {put_and_displace, collect}, .check = all_die, .deceived = true,
+};
+
+static void
+make_noted_self(void)
+{
+    make_noted();
+    wane_set(&a->s[0], a);
+}
+
+static void
+clear_and_put_and_borrow(void)
+{
+    wane_clear(&a->s[0]);
+    pass_grace();
+    wane_enter();
+    wane_put(&a->s[0], a);
+    use(a);
+    wane_retain(a);
+    wane_leave();
+    kept = a;
+}
+
+const struct ex_program race_02_put = {
+    .name = "race_02_put", .scenario = "RACE-02: an edge goes, its unit is given back, another one takes its place, the borrow goes on",
+    .before = {make_noted_self}, .act = {clear_and_put_and_borrow, collect}, .check = kept_settles, .deceived = true,
+};
+
+/* Retained, displaced, given back: the count is what it was, the version is not. */
+static void
+put_retain_clear_put(void)
+{
+    wane_enter();
+    wane_put(&a->s[0], a);
+    use(a);
+    wane_retain(a);
+    wane_clear(&a->s[0]);
+    wane_leave();
+    pass_grace();
+    wane_enter();
+    wane_put(&a->s[0], a);
+    use(a);
+    wane_retain(a);
+    wane_leave();
+    kept = a;
+}
+
+const struct ex_program race_07_self = {
+    .name = "race_07_self", .scenario = "RACE-07 with one object",
+    .before = {make_noted}, .act = {put_retain_clear_put, collect}, .check = kept_settles, .deceived = true,
+};
+
 /* ---- RACE-05 to RACE-08 ------------------------------------------------------------------------------------------------- */
 
 static void

@@ -66,6 +66,7 @@ struct ex_search {
     struct ex_schedule plan;      /* replay: what to do; else only its head counts */
     bool               tells, records; /* print what happens; note the places */
     int                mutant;
+    bool               hurries; /* what is found need not be short */
     /* of the last run */
     bool               failed, cut;
     char               message[512];

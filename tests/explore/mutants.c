@@ -32,6 +32,7 @@ ex_mutants_survey(uint64_t schedules, uint64_t seed)
 {
     struct ex_found *f = malloc(sizeof *f);
 
+    ex->hurries = true;
     for (size_t m = 1; m < NAMES; m++) {
         printf("%s:", names[m]);
         ex->mutant = (int)m;

@@ -123,6 +123,18 @@ tend(void)
 }
 
 void
+pass_grace(void)
+{
+    uint64_t ticket;
+
+    tend();
+    ticket = wn_grace_ticket();
+    for (int i = 0; i < 10 && !wn_grace_poll(ticket); i++)
+        ex_sleep(10000, "a grace period");
+    tend();
+}
+
+void
 collect(void)
 {
     (void)wane_collect(WANE_ALL, NULL);

@@ -38,6 +38,7 @@ int64_t      count_of(struct node *n);
 int          dead(void);             /* nodes that died */
 void         note(struct node *n);   /* a candidate; by who holds it, in a section */
 void         tend(void);             /* log, queue and graves of the caller's record */
+void         pass_grace(void);       /* and gives back what the caller has displaced, if no section holds it up */
 void         collect(void);          /* once; whatever comes of it */
 void         collect_all(void);      /* until it has freed what it can */
 

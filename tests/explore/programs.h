@@ -29,6 +29,9 @@
     X(race_03) \
     X(race_03_put) \
     X(race_04) \
+    X(displaced) \
+    X(race_02_put) \
+    X(race_07_self) \
     X(race_05) \
     X(race_06) \
     X(race_07) \

@@ -91,7 +91,8 @@ found_one(struct ex_found *f)
     f->number = f->runs;
     f->first = f->shortest = ex->did;
     memcpy(f->message, ex->message, sizeof f->message);
-    ex_shrink(&f->shortest);
+    if (!ex->hurries)
+        ex_shrink(&f->shortest);
     f->repeats = fails(&f->shortest);
     if (f->repeats) {
         f->shortest = ex->did;
