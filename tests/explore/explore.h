@@ -62,7 +62,7 @@ struct ex_search {
     enum ex_strategy   strategy;
     uint64_t           seed;
     unsigned           depth;     /* PCT: priority changes + 1 */
-    uint32_t           expected;  /* PCT: points in a run, as far as is known */
+    struct { uint32_t points, named; } expected[EX_THREADS]; /* PCT: of each thread in a run, as the last one had it */
     struct ex_schedule plan;      /* replay: what to do; else only its head counts */
     bool               tells, records; /* print what happens; note the places */
     int                mutant;
@@ -116,6 +116,8 @@ uint64_t ex_now(void);
 unsigned ex_self(void);
 unsigned ex_thread_start(const char *name, void *(*fn)(void *), void *arg);
 bool     ex_thread_has_ended(unsigned thread);
+uint32_t ex_thread_points(unsigned thread); /* passed so far */
+uint32_t ex_thread_named(unsigned thread);
 const void *ex_thread_end(unsigned thread); /* what to wait on for it */
 void   **ex_thread_specific(unsigned key);
 void     ex_run_destructors(void); /* keys of the thread that ends */
@@ -130,11 +132,12 @@ struct ex_view {
     unsigned first_awake;     /* of the sleeping: whose time is over first (EX_NONE) */
     uint64_t wakes_in;        /* points until then */
     uint8_t  stores[EX_THREADS];
-    uint32_t point;           /* of self */
+    uint32_t point, named;    /* of self: all points, and those with a name */
     bool     forced;          /* self cannot go on */
     uint64_t step;
 };
 void     ex_strategy_begin(void);
+extern uint32_t ex_ask_point[EX_THREADS], ex_ask_named[EX_THREADS]; /* .. or when a thread has come so far */
 uint64_t ex_strategy_next(uint64_t step);                          /* the step at which it wants to be asked next */
 bool     ex_strategy_choose(const struct ex_view *v, struct ex_choice *c); /* false: the default */
 uint64_t ex_random(uint64_t *state);

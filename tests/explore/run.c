@@ -27,7 +27,8 @@ struct thread {
     const void      *on;       /* WAITING: for a wake of this; NULL: for its time */
     uint64_t         deadline; /* WAITING: 0 for ever */
     bool             timed_out;
-    uint32_t         points;
+    uint32_t         points, named;
+    uint32_t         points_before, named_before; /* what is explored */
     const char      *name, *where;
     struct ex_buffer buffer;
     void            *specific[4];
@@ -128,7 +129,7 @@ static struct ex_view
 look(bool forced)
 {
     struct ex_view v = {.self = self, .next = EX_NONE, .first_awake = EX_NONE, .point = thread[self].points, .forced = forced,
-                        .step = step, .wakes_in = UINT64_MAX};
+                        .named = thread[self].named, .step = step, .wakes_in = UINT64_MAX};
 
     for (unsigned i = 1; i <= threads; i++) {
         unsigned       t = (self + i) % threads;
@@ -277,7 +278,7 @@ ex_point(const volatile void *address, bool writes, const char *where)
         ex->cut = true;
         ex_leave_run();
     }
-    if (step >= ask_at || (choosing && ex->records))
+    if (step >= ask_at || t->points >= ex_ask_point[self] || t->named >= ex_ask_named[self] || (choosing && ex->records))
         choose(false, (uintptr_t)address);
     if (choosing && ex->records && (uintptr_t)address > EX_ALWAYS)
         meet((uintptr_t)address, writes);
@@ -289,12 +290,21 @@ ex_choices(bool on)
     choosing = on;
     last_step = step + MOST_POINTS;
     ask_at = on ? 0 : UINT64_MAX;
-    if (on) {
-        ex->points = step;
-        ex_strategy_begin();
-    } else {
-        ex->points = step - ex->points;
+    ex->points = step - (on ? 0 : ex->points);
+    for (unsigned i = 0; i < threads; i++) {
+        struct thread *t = &thread[i];
+
+        if (on) {
+            t->points_before = t->points;
+            t->named_before = t->named;
+        } else {
+            ex->expected[i].points = t->points - t->points_before;
+            ex->expected[i].named = t->named - t->named_before;
+        }
+        ex_ask_point[i] = ex_ask_named[i] = UINT32_MAX;
     }
+    if (on)
+        ex_strategy_begin();
 }
 
 /* ---- Store buffers ---------------------------------------------------------------------------------------------------- */
@@ -476,6 +486,18 @@ ex_thread_has_ended(unsigned t)
     return thread[t].state == ENDED;
 }
 
+uint32_t
+ex_thread_points(unsigned t)
+{
+    return thread[t].points;
+}
+
+uint32_t
+ex_thread_named(unsigned t)
+{
+    return thread[t].named;
+}
+
 static void
 thread_main(void)
 {
@@ -527,6 +549,7 @@ step_named(const char *name)
 {
     if (!running)
         return;
+    thread[self].named++;
     ex_point(NULL, false, name);
     ex_program_step(name);
 }
@@ -552,6 +575,8 @@ ex_run(void)
     now = TIME_BEGINS;
     last_step = MOST_POINTS;
     ask_at = UINT64_MAX;
+    memset(ex_ask_point, 0xff, sizeof ex_ask_point);
+    memset(ex_ask_named, 0xff, sizeof ex_ask_named);
     wn_step_hook = step_named;
     (void)ex_thread_start("main", main_thread, NULL);
     alarm(60);

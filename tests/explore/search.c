@@ -131,8 +131,6 @@ search_seeds(enum ex_how how, uint64_t seed, uint64_t most, double ends, struct 
         draw(how, seed, i);
         ex_run();
         count(f);
-        if (ex->points)
-            ex->expected = (uint32_t)ex->points;
         if (ex->failed) {
             found_one(f);
             return;
@@ -250,7 +248,7 @@ ex_search(const struct ex_program *program, enum ex_how how, uint64_t seed, uint
     memset(f, 0, sizeof *f);
     memset(ex->met, 0, EX_MET * sizeof *ex->met);
     ex->program = program;
-    ex->expected = 0;
+    memset(ex->expected, 0, sizeof ex->expected);
     if (how == EX_EXHAUSTIVELY)
         search_all(most, ends, bound < MOST_BOUND ? bound : MOST_BOUND, f);
     else

@@ -4,20 +4,27 @@
  *
  *   replay  what the plan says, else the default; an exhaustive search replays plans that it makes up (search.c)
  *   random  after a random number of points, a random thread
- *   PCT     the thread with the highest priority that can go on; priorities are random, and at depth - 1 random points the running
- *           thread gets the lowest (Burckhardt, Kothari, Musuvathi, Nagarakatte: A randomized scheduler with probabilistic
+ *   PCT     the thread with the highest priority that can go on; priorities are random, and at depth - 1 random places the running
+ *           thread gets the lowest. A place is a point of a random thread, so that short threads are not passed over beside a
+ *           collector, or a named step of one, of which there are fewer (Burckhardt, Kothari, Musuvathi, Nagarakatte: A randomized scheduler with probabilistic
  *           guarantees of finding bugs, ASPLOS 2010)
  */
 #include "explore.h"
 
 #define MOST_CHANGES 8
 
+uint32_t ex_ask_point[EX_THREADS], ex_ask_named[EX_THREADS];
+
 static struct {
     uint64_t random;
     uint64_t next;
     uint64_t gap;
     unsigned holds, early; /* chances in 16: stores stay in the buffer; a sleeper wakes before its time */
-    uint64_t change[MOST_CHANGES]; /* of priorities, ascending */
+    struct change {
+        unsigned thread;
+        bool     named, done;
+        uint32_t at;
+    } change[MOST_CHANGES]; /* of priorities */
     unsigned changes, done;
     int64_t  priority[EX_THREADS];
     uint32_t cursor[EX_THREADS]; /* replay: each thread's next choice in the plan */
@@ -110,26 +117,51 @@ choose_randomly(const struct ex_view *v, struct ex_choice *c)
 
 /* ---- PCT --------------------------------------------------------------------------------------------------------------- */
 
+/* When does this thread next come to a change? */
+static void
+ask_again(unsigned thread)
+{
+    ex_ask_point[thread] = ex_ask_named[thread] = UINT32_MAX;
+    for (unsigned i = 0; i < s.changes; i++) {
+        struct change *c = &s.change[i];
+        uint32_t      *at = c->named ? &ex_ask_named[thread] : &ex_ask_point[thread];
+
+        if (c->thread == thread && !c->done && c->at < *at)
+            *at = c->at;
+    }
+}
+
+static bool
+change_priorities(const struct ex_view *v)
+{
+    bool changed = false;
+
+    for (unsigned i = 0; i < s.changes; i++) {
+        struct change *c = &s.change[i];
+
+        if (c->thread == v->self && !c->done && (c->named ? v->named : v->point) >= c->at) {
+            c->done = changed = true;
+            s.priority[v->self] = -(int64_t)++s.done;
+        }
+    }
+    if (changed)
+        ask_again(v->self);
+    return changed;
+}
+
 static bool
 choose_by_priority(const struct ex_view *v, struct ex_choice *c)
 {
-    uint16_t set = v->ready;
-    bool     changed = false;
+    bool changed = change_priorities(v);
 
-    while (s.done < s.changes && v->step >= s.change[s.done]) {
-        s.priority[v->self] = -(int64_t)++s.done;
-        changed = true;
-    }
-    s.next = s.done < s.changes ? s.change[s.done] : UINT64_MAX;
-    if (v->wakes_in < s.next - v->step)
-        s.next = v->step + v->wakes_in;
+    s.next = v->wakes_in == UINT64_MAX ? UINT64_MAX : v->step + v->wakes_in;
     if (changed && !v->forced && below(3) == 0 && drain_somebody(v, c))
         return true;
-    if (!set)
+    if (!v->ready)
         return false;
-    c->to = (uint8_t)__builtin_ctz(set);
+    c->to = (uint8_t)__builtin_ctz(v->ready);
     for (unsigned t = c->to; t < EX_THREADS; t++)
-        if ((set & (1u << t)) && s.priority[t] > s.priority[c->to])
+        if ((v->ready & (1u << t)) && s.priority[t] > s.priority[c->to])
             c->to = (uint8_t)t;
     if (c->to != v->self)
         c->count = kept(v);
@@ -139,19 +171,25 @@ choose_by_priority(const struct ex_view *v, struct ex_choice *c)
 static void
 begin_priorities(void)
 {
-    uint64_t begin = s.next;
+    uint16_t known = 0;
 
-    s.changes = ex->depth - 1 < MOST_CHANGES ? ex->depth - 1 : MOST_CHANGES;
-    for (unsigned t = 0; t < EX_THREADS; t++)
+    for (unsigned t = 0; t < EX_THREADS; t++) {
         s.priority[t] = (int64_t)(ex_random(&s.random) >> 8);
-    for (unsigned i = 0; i < s.changes; i++) {
-        uint64_t at = begin + below(ex->expected ? ex->expected : 1000);
-        unsigned k = i;
-
-        for (; k && s.change[k - 1] > at; k--)
-            s.change[k] = s.change[k - 1];
-        s.change[k] = at;
+        if (t && ex->expected[t].points) /* the main thread only waits */
+            known |= (uint16_t)(1u << t);
     }
+    if (!known)
+        return;
+    for (s.changes = 0; s.changes < MOST_CHANGES && s.changes < ex->depth - 1; s.changes++) {
+        unsigned t = one_of(known);
+        bool     named = ex->expected[t].named && below(2);
+
+        s.change[s.changes] = (struct change){t, named, false, named ? ex_thread_named(t) + 1 +
+                                              (uint32_t)below(ex->expected[t].named) : ex_thread_points(t) + 1 +
+                                              (uint32_t)below(ex->expected[t].points)};
+    }
+    for (unsigned t = 0; t < EX_THREADS; t++)
+        ask_again(t);
 }
 
 /* ---- Either ------------------------------------------------------------------------------------------------------------ */
@@ -168,7 +206,8 @@ ex_strategy_begin(void)
     s.next = 0;
     for (unsigned t = 0; t < EX_THREADS; t++)
         find_next(t, 0);
-    s.priority[0] = 0;
+    if (ex->strategy == EX_PCT)
+        begin_priorities();
 }
 
 uint64_t
@@ -184,9 +223,5 @@ ex_strategy_choose(const struct ex_view *v, struct ex_choice *c)
         return replay(v, c);
     if (ex->strategy == EX_RANDOM)
         return choose_randomly(v, c);
-    if (!s.changes && !s.done && !s.priority[0]) {
-        s.next = v->step;
-        begin_priorities();
-    }
     return choose_by_priority(v, c);
 }
