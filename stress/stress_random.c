@@ -237,7 +237,8 @@ main(int argc, char **argv)
     struct batch          batch = {0};
 
     if (!parse(argc, argv)) {
-        fprintf(stderr, "usage: %s [--seed X] [--seconds S] [--programs N] [--print] [--no-shrink] [--program FILE [--times N]]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--seed X] [--seconds S] [--programs N] [--print] [--no-shrink]\n"
+                "       %s --program FILE [--times N]\n", argv[0], argv[0]);
         return 2;
     }
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

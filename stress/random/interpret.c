@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * interpret.c - work through the lists of a program
+ * interpret.c - what each operation does
  */
 #include "world.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -556,10 +555,10 @@ do_hands(struct lane *l, struct op op)
     }
 }
 
-/* ---- Lanes ---------------------------------------------------------------------------------------------------------- */
+/* ---- Any operation -------------------------------------------------------------------------------------------------- */
 
-static void
-do_op(struct lane *l, struct op op, int32_t id)
+void
+lane_do(struct lane *l, struct op op, int32_t id)
 {
     if (op.code >= OP_SET && op.code <= OP_TAKE_PRIVATE) {
         do_own(l, op);
@@ -589,89 +588,11 @@ do_op(struct lane *l, struct op op, int32_t id)
     }
 }
 
-/* Until the end, or until the thread shall end. True: there is more. */
-static bool
-go_on(struct lane *l)
+void
+lane_close(struct lane *l, bool for_ever)
 {
-    bool turn = false;
-
-    while (!turn && l->next < l->program->count[l->number]) {
-        struct op op = l->program->op[l->number][l->next];
-
-        turn = op.code == OP_TURN;
-        if (!turn)
-            do_op(l, op, (int32_t)(l->number * MAX_OPS + l->next));
-        l->next++;
-    }
     while (l->depth > 0)
         leave(l);
-    for (int i = 0; !turn && i < MOST_SHARED; i++)
+    for (int i = 0; for_ever && i < MOST_SHARED; i++)
         unshare(l);
-    return turn;
-}
-
-struct turn {
-    struct lane *lane;
-    pthread_t    last; /* whose turn it was before */
-    bool         first;
-};
-
-static void *run_turn(void *);
-
-static pthread_t
-start(struct turn turn)
-{
-    struct turn *t = malloc(sizeof *t);
-    pthread_t    thread;
-
-    if (!t)
-        world_fail("no memory for a thread");
-    *t = turn;
-    if (pthread_create(&thread, NULL, run_turn, t) != 0)
-        world_fail("no thread can be made");
-    return thread;
-}
-
-static pthread_barrier_t all_begin, all_end;
-
-/* A thread ends while the next one of its lane works: that one joins it. */
-static void *
-run_turn(void *arg)
-{
-    struct turn t = *(struct turn *)arg;
-    bool        more;
-
-    free(arg);
-    if (t.first)
-        (void)pthread_barrier_wait(&all_begin);
-    more = go_on(t.lane);
-    if (!t.first)
-        pthread_join(t.last, NULL);
-    if (more) {
-        (void)start((struct turn){.lane = t.lane, .last = pthread_self()});
-    } else {
-        t.lane->thread = pthread_self();
-        (void)pthread_barrier_wait(&all_end);
-    }
-    return NULL;
-}
-
-void
-program_run(bool here)
-{
-    if (here) {
-        for (unsigned i = 0; i < world.lanes; i++)
-            while (go_on(&world.lane[i]))
-                ;
-        return;
-    }
-    pthread_barrier_init(&all_begin, NULL, world.lanes);
-    pthread_barrier_init(&all_end, NULL, world.lanes + 1);
-    for (unsigned i = 0; i < world.lanes; i++)
-        (void)start((struct turn){.lane = &world.lane[i], .first = true});
-    (void)pthread_barrier_wait(&all_end);
-    for (unsigned i = 0; i < world.lanes; i++)
-        pthread_join(world.lane[i].thread, NULL);
-    pthread_barrier_destroy(&all_begin);
-    pthread_barrier_destroy(&all_end);
 }

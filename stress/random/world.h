@@ -114,7 +114,11 @@ void world_later(void *pointer);
 
 _Noreturn void world_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- interpret.c ---- */
+/* ---- interpret.c, lanes.c ---- */
+
+void lane_do(struct lane *l, struct op op, int32_t id); /* id: of what it makes */
+/* End its sections; what it has shared, if it ends for ever. */
+void lane_close(struct lane *l, bool for_ever);
 
 /* Work through all lanes, each on threads of its own (or, alone, on this one). */
 void program_run(bool here);
