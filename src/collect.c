@@ -19,7 +19,7 @@ struct wane_atomic64 wn_waiting_count[WN_LISTS];
 
 static struct {
     struct wane_atomic64 collections, examined, suspects, aborted, components, freed, nanoseconds;
-    struct wane_atomic64 aborts[WANE_ABORTS];
+    struct wane_atomic64 aborts[WANE_ABORTS], phases[WANE_PHASES];
 } totals;
 
 /* ---- Candidates ------------------------------------------------------------------------------------------------- */
@@ -225,8 +225,20 @@ give_back_live(struct wn_collection *c)
 }
 
 static void
+end_phase(enum wane_phase phase, uint64_t *since)
+{
+    uint64_t now = wn_now();
+
+    fetch_add_relaxed(&totals.phases[phase], now - *since);
+    *since = now;
+}
+
+static void
 collect(struct wn_collection *c)
 {
+    uint64_t since = wn_now();
+    bool     sure;
+
     WN_STEP("collect:begin");
     c->no_memory = !wn_take(c);
     WN_STEP("collect:handed-over");
@@ -251,12 +263,16 @@ collect(struct wn_collection *c)
         return;
     }
     give_back_live(c);
-    if (c->members && wn_review(c))
+    end_phase(WANE_PHASE_SUSPECT, &since);
+    sure = c->members && wn_review(c);
+    end_phase(WANE_PHASE_REVIEW, &since);
+    if (sure)
         wn_settle(c);
     else
         c->timed_out |= c->members > 0 && !c->no_memory;
     WN_STEP("collect:settled");
     give_up(c, true); /* what was not destroyed */
+    end_phase(WANE_PHASE_DESTROY, &since);
 }
 
 void
@@ -372,10 +388,10 @@ wane_collect(int generation, struct wane_collected *result)
     if (wane_self.me == WN_ME_EXITING)
         return -EDEADLK;
     wn_driver_begin();
-    deadline = wn_now() + COLLECT_NS; /* for more rounds: others' turns, and callbacks in the first, cost nothing of it */
+    deadline = wn_now() + COLLECT_NS; /* others' turns cost nothing of it */
     for (int i = 0;; i++) {
         rc = one_round(generation, &sum, &again);
-        if (!again || wn_now() >= deadline || (rc == 0 && i >= ROUNDS - 1))
+        if (!again || (rc == 0 ? i >= ROUNDS - 1 : wn_now() >= deadline))
             break;
     }
     wn_driver_end();
@@ -390,6 +406,13 @@ wane_aborts(uint64_t objects[WANE_ABORTS])
 {
     for (int why = 0; why < WANE_ABORTS; why++)
         objects[why] = load_relaxed(&totals.aborts[why]);
+}
+
+void
+wane_phases(uint64_t nanoseconds[WANE_PHASES])
+{
+    for (int i = 0; i < WANE_PHASES; i++)
+        nanoseconds[i] = load_relaxed(&totals.phases[i]);
 }
 
 void

@@ -61,13 +61,12 @@ delay(const char *point)
 
 /* ---- In children ---------------------------------------------------------------------------------------------------- */
 
+/* Each fourth: the library has no threads, and what they do is done by the programs' calls. */
 static void
-set_environment(uint64_t seed)
+set_up(uint64_t seed)
 {
     if (seed % 4 == 1)
-        setenv("WANE_NO_THREADS", "1", 1);
-    if (seed % 5 == 1)
-        setenv("WANE_NO_MEMBARRIER", "1", 1);
+        (void)wane_use_threads(false);
 }
 
 static void
@@ -109,7 +108,7 @@ run_batch(const void *arg)
     const struct batch   *batch = arg;
     static struct program p;
 
-    set_environment(seed_of(batch->first));
+    set_up(seed_of(batch->first));
     for (shared->program = batch->first; shared->program < batch->first + PER_CHILD; shared->program++) {
         if (shared->program == options.programs || (shared->program > batch->first && now_ms() > batch->end))
             break;
@@ -130,7 +129,7 @@ run_again(const void *arg)
         dup2(null, STDERR_FILENO);
         world_patience = 3000;
     }
-    set_environment(a->environment);
+    set_up(a->environment);
     for (uint64_t i = 0; i < a->times; i++)
         run_one(a->program);
     world_end();

@@ -293,6 +293,7 @@ faults_begin(void (*hook)(const char *point))
 {
     memset(workers, 0, sizeof workers);
     atomic_store(&faults_over, false);
+    assert_int_equal(wane_use_threads(false), 0); /* steps are the workers' matter */
     assert_int_equal(wane_on_stall(1, told, NULL), 0);
     wn_step_hook = hook;
     for (unsigned i = 0; i < WORKERS; i++) {

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MANY     10000
+#define MANY     3000
 #define A_MINUTE 60000
 
 /* ---- A claimer that is stopped --------------------------------------------------------------------------------------- */

@@ -4,8 +4,6 @@
  */
 #include "fuzz.h"
 
-#include <stdlib.h>
-
 #include "random/world.h"
 
 int
@@ -13,7 +11,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static struct program p;
 
-    setenv("WANE_NO_THREADS", "1", 1);
+    (void)wane_use_threads(false);
     program_from_bytes(&p, bytes, size);
     world_begin(&p);
     program_run(true);
