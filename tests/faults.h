@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include <wane/containers.h>
 #include <wane/wane.h>
 #include <wane/weakmap.h>
 
@@ -137,6 +138,12 @@ ring(struct worker *k)
     wane_set(&a->slot[0], b);
     wane_set(&b->slot[0], a);
     wane_put(&b->slot[1], thing_new(&plain_type));
+    if (fault_next() % 16 == 0) { /* traced in parts */
+        struct wane_array *wide = wane_array_new(2500);
+
+        wane_set(wane_array_slot(wide, 2499), a);
+        wane_put(&b->slot[2], wide);
+    }
     (void)!wane_weak_notify(weak, notified, k);
     (void)!wane_weak_notify(weak, notified, NULL);
     (void)wane_weak_unnotify(weak, notified, NULL);
@@ -273,8 +280,9 @@ work(void *worker)
         if (k->number == 1 && fault_next() % 64 == 0)
             dwell();
         atomic_fetch_add(&rounds, 1);
-        if (fault_next() % 4 == 0 || atomic_load(&made) - atomic_load(&ended) > MANY)
-            nanosleep(&(struct timespec){0, 200000}, NULL);
+        do
+            nanosleep(&(struct timespec){0, 50000}, NULL);
+        while (k->number > 0 && atomic_load(&made) - atomic_load(&ended) > MANY && !atomic_load(&faults_over));
     }
     fault_worker = false;
     wane_release(k->map);

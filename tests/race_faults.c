@@ -155,6 +155,14 @@ wait_for(atomic_bool *flag, bool value)
     return false;
 }
 
+/* Workers run: there is no way back to the next test. */
+#define give_up(...)                    \
+    do {                                \
+        fprintf(stderr, __VA_ARGS__);   \
+        fputc('\n', stderr);            \
+        _exit(1);                       \
+    } while (0)
+
 static void
 others_go_on(const char *point)
 {
@@ -167,7 +175,7 @@ others_go_on(const char *point)
         pthread_join(prober[i], NULL);
     (void)alarm(0);
     if (!atomic_load(&is_stopped))
-        fail_msg("%s: the thread did not stay there", point);
+        give_up("%s: the thread did not stay there", point);
 }
 
 static void
@@ -180,7 +188,7 @@ drv_12_thread_that_stops_at_any_step_stops_nobody(void **state)
     for (int i = 0; i < step_count; i++) {
         arm(steps[i]);
         if (!wait_for(&is_stopped, true))
-            fail_msg("%s: never reached", steps[i]);
+            give_up("%s: never reached", steps[i]);
         others_go_on(steps[i]);
         atomic_store(&armed, NULL);
         assert_int_equal(write(wake[1], "", 1), 1);
@@ -277,11 +285,11 @@ life_19_fork_while_a_thread_is_at_any_step(void **state)
         atomic_store(&is_stopped, false);
         arm(steps[i]);
         if (!wait_for(&is_stopped, true))
-            fail_msg("%s: never reached", steps[i]);
+            give_up("%s: never reached", steps[i]);
         status = fork_and_look();
         atomic_store(&armed, NULL);
         if (status != 0)
-            fail_msg("%s: the child ends with %#x", steps[i], (unsigned)status);
+            give_up("%s: the child ends with %#x", steps[i], (unsigned)status);
     }
     faults_end();
 }
