@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define MOST_STEPS 200
-#define PROBES     100
+#define PROBES     40
 #define A_MINUTE   60000
 
 static const char *sources;
