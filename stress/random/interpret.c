@@ -165,7 +165,17 @@ place_cas(const struct place *place, struct thing *expected, struct thing *desir
 static bool
 is_private(const struct lane *l, const struct thing *t)
 {
-    return l->depth == 0 && t->kind != KIND_MAP && wane_is_unique(t);
+    unsigned held = 0;
+
+    if (l->depth > 0 || t->kind == KIND_MAP || !wane_is_unique(t))
+        return false;
+    for (int i = 0; i < REGISTERS; i++)
+        held += l->r[i] == t;
+    for (int i = 0; i < COMMONS; i++)
+        held += l->x[i] == t;
+    if (held != 1 || atomic_load(&world.entry[t->id].weak))
+        world_fail("object %d is called unique, and is held %u times here, or weakly", t->id, held);
+    return true;
 }
 
 static void
