@@ -74,91 +74,6 @@ place_of(struct lane *l, uint8_t o, struct place *place)
     return t && thing_common(t, OPERAND_SLOT(o), place);
 }
 
-/* ---- Places --------------------------------------------------------------------------------------------------------- */
-
-static void
-stored(const struct place *place, const struct thing *t)
-{
-    if (place->expected)
-        *place->expected = thing_id(t);
-}
-
-static void
-place_set(const struct place *place, struct thing *t)
-{
-    stored(place, t);
-    if (!place->map)
-        wane_set(place->slot, t);
-    else if (!t)
-        (void)wane_map_remove(place->map, place->key);
-    else if (wane_map_set(place->map, place->key, t) != 0)
-        world_fail("no memory for a map's entry");
-}
-
-static void
-place_put(const struct place *place, struct thing *t)
-{
-    stored(place, t);
-    if (!place->map)
-        wane_put(place->slot, t);
-    else if (t && wane_map_put(place->map, place->key, t) != 0)
-        world_fail("no memory for a map's entry");
-    else if (!t)
-        (void)wane_map_remove(place->map, place->key);
-}
-
-static struct thing *
-place_get(const struct place *place)
-{
-    struct thing *t = place->map ? wane_map_get(place->map, place->key) : wane_get(place->slot);
-
-    place_expect(place, t);
-    return t;
-}
-
-static struct thing *
-place_take(const struct place *place)
-{
-    struct thing *t = place->map ? wane_map_take(place->map, place->key) : wane_take(place->slot);
-
-    place_expect(place, t);
-    stored(place, NULL);
-    return t;
-}
-
-/* Consumes t's unit. */
-static struct thing *
-place_swap(const struct place *place, struct thing *t)
-{
-    struct thing *old;
-
-    if (place->map) {
-        old = place_take(place);
-        place_put(place, t);
-        return old;
-    }
-    old = wane_swap(place->slot, t);
-    place_expect(place, old);
-    stored(place, t);
-    return old;
-}
-
-/* desired: in put's case its unit is the place's when this is true. */
-static bool
-place_cas(const struct place *place, struct thing *expected, struct thing *desired, bool put)
-{
-    bool right = place->expected && *place->expected == thing_id(expected), done;
-
-    if (place->map)
-        return false;
-    done = put ? wane_cas_put(place->slot, expected, desired) : wane_cas(place->slot, expected, desired);
-    if (place->expected && done != right)
-        world_fail("a compare and swap %s against what is in the slot", done ? "succeeds" : "fails");
-    if (done)
-        stored(place, desired);
-    return done;
-}
-
 /* ---- Own slots ------------------------------------------------------------------------------------------------------ */
 
 /* The same for a container that nobody else can reach. Not inside of sections: what was borrowed would go at once. */
@@ -185,18 +100,18 @@ do_own_private(struct lane *l, struct op op, struct thing *t, const struct place
 
     switch (op.code) {
     case OP_SET_PRIVATE:
-        stored(own, *value_at);
+        place_stored(own, *value_at);
         wane_set_private(own->slot, *value_at);
         break;
     case OP_PUT_PRIVATE:
         if (*value_at == t)
             break; /* the container's only unit would be gone before it is stored */
-        stored(own, *value_at);
+        place_stored(own, *value_at);
         wane_put_private(own->slot, *value_at);
         *value_at = NULL;
         break;
     case OP_CLEAR_PRIVATE:
-        stored(own, NULL);
+        place_stored(own, NULL);
         wane_clear_private(own->slot);
         break;
     default:
@@ -204,7 +119,7 @@ do_own_private(struct lane *l, struct op op, struct thing *t, const struct place
             struct thing *in = wane_take_private(own->slot);
 
             place_expect(own, in);
-            stored(own, NULL);
+            place_stored(own, NULL);
             fill(value_at, in);
         }
     }

@@ -108,6 +108,15 @@ thing_id(const struct thing *t)
 /* What is in a place that nobody changes; needs a section. */
 struct thing *place_peek(const struct place *place);
 void          place_expect(const struct place *place, const struct thing *t);
+void          place_stored(const struct place *place, const struct thing *t);
+
+/* As wane_set, wane_put .., in slots or maps; what comes out must be what is expected. */
+void          place_set(const struct place *place, struct thing *t);
+void          place_put(const struct place *place, struct thing *t);
+struct thing *place_get(const struct place *place);
+struct thing *place_take(const struct place *place);
+struct thing *place_swap(const struct place *place, struct thing *t);
+bool          place_cas(const struct place *place, struct thing *expected, struct thing *desired, bool put);
 
 void world_notified(void *weak, void *entry);
 void world_later(void *pointer);
