@@ -45,15 +45,17 @@ static struct shared {
 /* ---- Delays --------------------------------------------------------------------------------------------------------- */
 
 static __thread uint64_t delay_state;
-static uint64_t          delay_seed;
+static atomic_ullong     delay_seed; /* 0: none */
 
 static void
 delay(const char *point)
 {
-    uint64_t n;
+    uint64_t n, seed = atomic_load_explicit(&delay_seed, memory_order_relaxed);
 
+    if (!seed)
+        return;
     if (!delay_state)
-        delay_state = delay_seed ^ (uint64_t)(uintptr_t)&delay_state ^ (uint64_t)(unsigned char)*point;
+        delay_state = seed ^ (uint64_t)(uintptr_t)&delay_state ^ (uint64_t)(unsigned char)*point;
     n = random_next(&delay_state);
     if (n % 16 == 0)
         nanosleep(&(struct timespec){0, (long)(n >> 8) % 60000}, NULL);
@@ -72,8 +74,7 @@ set_up(uint64_t seed)
 static void
 run_one(const struct program *p)
 {
-    delay_seed = p->seed;
-    wn_step_hook = p->delays ? delay : NULL;
+    atomic_store_explicit(&delay_seed, p->delays ? p->seed | 1 : 0, memory_order_relaxed);
     world_begin(p);
     program_run(false);
     world_census();
@@ -148,6 +149,7 @@ in_child(void (*fn)(const void *), const void *arg)
     pid = fork();
     if (pid == 0) {
         (void)alarm(CHILD_LIMIT);
+        wn_step_hook = delay; /* before the library has threads */
         fn(arg);
         exit(0);
     }

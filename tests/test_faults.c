@@ -34,6 +34,7 @@ clock_gettime(clockid_t clock, struct timespec *t)
 /* ---- What goes on all the time -------------------------------------------------------------------------------------- */
 
 static wane_slot   shared[4];
+static atomic_long made; /* nodes */
 static atomic_bool over;
 
 static void
@@ -42,6 +43,7 @@ round_of_work(unsigned i)
     struct node *n = node_new(), *got;
     void        *weak = wane_weak(n);
 
+    atomic_fetch_add(&made, 1);
     wane_set(&n->a, n);
     wane_set(&shared[i % 4], n);
     wane_enter();
@@ -75,6 +77,7 @@ let_go(void)
 {
     for (int i = 0; i < 4; i++)
         wane_clear(&shared[i]);
+    CHILD_CHECK(pump_count(&disposed, (long)atomic_load(&made))); /* for a second after its loss nothing may be collected */
     CHILD_CHECK(wane_shutdown() == 0);
     return 0;
 }
@@ -225,7 +228,7 @@ static int
 little_memory(void *unused)
 {
     struct node *chain = NULL;
-    long         pages = 0, made = 0;
+    long         pages = 0, chained = 0;
     FILE        *statm = fopen("/proc/self/statm", "r");
 
     (void)unused;
@@ -233,16 +236,17 @@ little_memory(void *unused)
     CHILD_CHECK(statm && fscanf(statm, "%ld", &pages) == 1);
     fclose(statm);
     setrlimit(RLIMIT_AS, &(struct rlimit){(rlim_t)(pages * 4096 + (8 << 20)), (rlim_t)(pages * 4096 + (8 << 20))});
-    for (struct node *n; (n = wane_new(&node_type)); made++) {
+    for (struct node *n; (n = wane_new(&node_type)); chained++) {
         n->magic = NODE_LIVE;
-        n->id = (uint64_t)made;
+        n->id = (uint64_t)chained;
         n->check = ~n->id;
         wane_put(&n->a, chain);
         chain = n;
     }
-    CHILD_CHECK(errno == ENOMEM && made > 1000);
+    CHILD_CHECK(errno == ENOMEM && chained > 1000);
+    atomic_fetch_add(&made, chained);
     wane_release(chain);
-    CHILD_CHECK(wane_barrier() == 0);
+    CHILD_CHECK(pump_count(&disposed, chained) && wane_barrier() == 0);
     work((void *)(uintptr_t)100); /* what was given back is there again */
     return let_go();
 }
@@ -251,6 +255,9 @@ static void
 drv_16_address_space_is_limited(void **state)
 {
     (void)state;
+#if defined(WN_CHECKS) && WN_CHECKS >= 2
+    skip(); /* what is freed is kept for a while */
+#endif
     skip_where_children_have_no_memory();
     expect_child(little_memory);
 }
