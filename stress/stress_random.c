@@ -45,15 +45,17 @@ static struct shared {
 /* ---- Delays --------------------------------------------------------------------------------------------------------- */
 
 static __thread uint64_t delay_state;
-static uint64_t          delay_seed;
+static atomic_ullong     delay_seed; /* 0: none */
 
 static void
 delay(const char *point)
 {
-    uint64_t n;
+    uint64_t n, seed = atomic_load_explicit(&delay_seed, memory_order_relaxed);
 
+    if (!seed)
+        return;
     if (!delay_state)
-        delay_state = delay_seed ^ (uint64_t)(uintptr_t)&delay_state ^ (uint64_t)(unsigned char)*point;
+        delay_state = seed ^ (uint64_t)(uintptr_t)&delay_state ^ (uint64_t)(unsigned char)*point;
     n = random_next(&delay_state);
     if (n % 16 == 0)
         nanosleep(&(struct timespec){0, (long)(n >> 8) % 60000}, NULL);
@@ -61,20 +63,18 @@ delay(const char *point)
 
 /* ---- In children ---------------------------------------------------------------------------------------------------- */
 
+/* Each fourth: the library has no threads, and what they do is done by the programs' calls. */
 static void
-set_environment(uint64_t seed)
+set_up(uint64_t seed)
 {
     if (seed % 4 == 1)
-        setenv("WANE_NO_THREADS", "1", 1);
-    if (seed % 5 == 1)
-        setenv("WANE_NO_MEMBARRIER", "1", 1);
+        (void)wane_use_threads(false);
 }
 
 static void
 run_one(const struct program *p)
 {
-    delay_seed = p->seed;
-    wn_step_hook = p->delays ? delay : NULL;
+    atomic_store_explicit(&delay_seed, p->delays ? p->seed | 1 : 0, memory_order_relaxed);
     world_begin(p);
     program_run(false);
     world_census();
@@ -109,7 +109,7 @@ run_batch(const void *arg)
     const struct batch   *batch = arg;
     static struct program p;
 
-    set_environment(seed_of(batch->first));
+    set_up(seed_of(batch->first));
     for (shared->program = batch->first; shared->program < batch->first + PER_CHILD; shared->program++) {
         if (shared->program == options.programs || (shared->program > batch->first && now_ms() > batch->end))
             break;
@@ -130,7 +130,7 @@ run_again(const void *arg)
         dup2(null, STDERR_FILENO);
         world_patience = 3000;
     }
-    set_environment(a->environment);
+    set_up(a->environment);
     for (uint64_t i = 0; i < a->times; i++)
         run_one(a->program);
     world_end();
@@ -149,6 +149,7 @@ in_child(void (*fn)(const void *), const void *arg)
     pid = fork();
     if (pid == 0) {
         (void)alarm(CHILD_LIMIT);
+        wn_step_hook = delay; /* before the library has threads */
         fn(arg);
         exit(0);
     }
@@ -237,7 +238,8 @@ main(int argc, char **argv)
     struct batch          batch = {0};
 
     if (!parse(argc, argv)) {
-        fprintf(stderr, "usage: %s [--seed X] [--seconds S] [--programs N] [--print] [--no-shrink] [--program FILE [--times N]]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--seed X] [--seconds S] [--programs N] [--print] [--no-shrink]\n"
+                "       %s --program FILE [--times N]\n", argv[0], argv[0]);
         return 2;
     }
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 
-GLUE = {"src/ck_glue.c", "src/urcu_glue.c"}
+GLUE = {"src/ck_glue.c", "src/urcu_glue.c", "tests/litmus.c"}
 PEERS = "bench/peers/"  # what the library is compared with
 FOREIGN = re.compile(r"^(ck_|urcu|lttng)|^ck/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)

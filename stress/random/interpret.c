@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * interpret.c - work through the lists of a program
+ * interpret.c - what each operation does
  */
 #include "world.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -75,98 +74,23 @@ place_of(struct lane *l, uint8_t o, struct place *place)
     return t && thing_common(t, OPERAND_SLOT(o), place);
 }
 
-/* ---- Places --------------------------------------------------------------------------------------------------------- */
-
-static void
-stored(const struct place *place, const struct thing *t)
-{
-    if (place->expected)
-        *place->expected = thing_id(t);
-}
-
-static void
-place_set(const struct place *place, struct thing *t)
-{
-    stored(place, t);
-    if (!place->map)
-        wane_set(place->slot, t);
-    else if (!t)
-        (void)wane_map_remove(place->map, place->key);
-    else if (wane_map_set(place->map, place->key, t) != 0)
-        world_fail("no memory for a map's entry");
-}
-
-static void
-place_put(const struct place *place, struct thing *t)
-{
-    stored(place, t);
-    if (!place->map)
-        wane_put(place->slot, t);
-    else if (t && wane_map_put(place->map, place->key, t) != 0)
-        world_fail("no memory for a map's entry");
-    else if (!t)
-        (void)wane_map_remove(place->map, place->key);
-}
-
-static struct thing *
-place_get(const struct place *place)
-{
-    struct thing *t = place->map ? wane_map_get(place->map, place->key) : wane_get(place->slot);
-
-    place_expect(place, t);
-    return t;
-}
-
-static struct thing *
-place_take(const struct place *place)
-{
-    struct thing *t = place->map ? wane_map_take(place->map, place->key) : wane_take(place->slot);
-
-    place_expect(place, t);
-    stored(place, NULL);
-    return t;
-}
-
-/* Consumes t's unit. */
-static struct thing *
-place_swap(const struct place *place, struct thing *t)
-{
-    struct thing *old;
-
-    if (place->map) {
-        old = place_take(place);
-        place_put(place, t);
-        return old;
-    }
-    old = wane_swap(place->slot, t);
-    place_expect(place, old);
-    stored(place, t);
-    return old;
-}
-
-/* desired: in put's case its unit is the place's when this is true. */
-static bool
-place_cas(const struct place *place, struct thing *expected, struct thing *desired, bool put)
-{
-    bool right = place->expected && *place->expected == thing_id(expected), done;
-
-    if (place->map)
-        return false;
-    done = put ? wane_cas_put(place->slot, expected, desired) : wane_cas(place->slot, expected, desired);
-    if (place->expected && done != right)
-        world_fail("a compare and swap %s against what is in the slot", done ? "succeeds" : "fails");
-    if (done)
-        stored(place, desired);
-    return done;
-}
-
 /* ---- Own slots ------------------------------------------------------------------------------------------------------ */
 
 /* The same for a container that nobody else can reach. Not inside of sections: what was borrowed would go at once. */
 static bool
 is_private(const struct lane *l, const struct thing *t)
 {
-    return l->depth == 0 && t->kind != KIND_MAP && wane_is_unique(t);
+    unsigned held = 0;
+
+    if (l->depth > 0 || t->kind == KIND_MAP || !wane_is_unique(t))
+        return false;
+    for (int i = 0; i < REGISTERS; i++)
+        held += l->r[i] == t;
+    for (int i = 0; i < COMMONS; i++)
+        held += l->x[i] == t;
+    if (held != 1 || atomic_load(&world.entry[t->id].weak))
+        world_fail("object %d is called unique, and is held %u times here, or weakly", t->id, held);
+    return true;
 }
 
 static void
@@ -176,18 +100,18 @@ do_own_private(struct lane *l, struct op op, struct thing *t, const struct place
 
     switch (op.code) {
     case OP_SET_PRIVATE:
-        stored(own, *value_at);
+        place_stored(own, *value_at);
         wane_set_private(own->slot, *value_at);
         break;
     case OP_PUT_PRIVATE:
         if (*value_at == t)
             break; /* the container's only unit would be gone before it is stored */
-        stored(own, *value_at);
+        place_stored(own, *value_at);
         wane_put_private(own->slot, *value_at);
         *value_at = NULL;
         break;
     case OP_CLEAR_PRIVATE:
-        stored(own, NULL);
+        place_stored(own, NULL);
         wane_clear_private(own->slot);
         break;
     default:
@@ -195,7 +119,7 @@ do_own_private(struct lane *l, struct op op, struct thing *t, const struct place
             struct thing *in = wane_take_private(own->slot);
 
             place_expect(own, in);
-            stored(own, NULL);
+            place_stored(own, NULL);
             fill(value_at, in);
         }
     }
@@ -556,10 +480,10 @@ do_hands(struct lane *l, struct op op)
     }
 }
 
-/* ---- Lanes ---------------------------------------------------------------------------------------------------------- */
+/* ---- Any operation -------------------------------------------------------------------------------------------------- */
 
-static void
-do_op(struct lane *l, struct op op, int32_t id)
+void
+lane_do(struct lane *l, struct op op, int32_t id)
 {
     if (op.code >= OP_SET && op.code <= OP_TAKE_PRIVATE) {
         do_own(l, op);
@@ -589,89 +513,11 @@ do_op(struct lane *l, struct op op, int32_t id)
     }
 }
 
-/* Until the end, or until the thread shall end. True: there is more. */
-static bool
-go_on(struct lane *l)
+void
+lane_close(struct lane *l, bool for_ever)
 {
-    bool turn = false;
-
-    while (!turn && l->next < l->program->count[l->number]) {
-        struct op op = l->program->op[l->number][l->next];
-
-        turn = op.code == OP_TURN;
-        if (!turn)
-            do_op(l, op, (int32_t)(l->number * MAX_OPS + l->next));
-        l->next++;
-    }
     while (l->depth > 0)
         leave(l);
-    for (int i = 0; !turn && i < MOST_SHARED; i++)
+    for (int i = 0; for_ever && i < MOST_SHARED; i++)
         unshare(l);
-    return turn;
-}
-
-struct turn {
-    struct lane *lane;
-    pthread_t    last; /* whose turn it was before */
-    bool         first;
-};
-
-static void *run_turn(void *);
-
-static pthread_t
-start(struct turn turn)
-{
-    struct turn *t = malloc(sizeof *t);
-    pthread_t    thread;
-
-    if (!t)
-        world_fail("no memory for a thread");
-    *t = turn;
-    if (pthread_create(&thread, NULL, run_turn, t) != 0)
-        world_fail("no thread can be made");
-    return thread;
-}
-
-static pthread_barrier_t all_begin, all_end;
-
-/* A thread ends while the next one of its lane works: that one joins it. */
-static void *
-run_turn(void *arg)
-{
-    struct turn t = *(struct turn *)arg;
-    bool        more;
-
-    free(arg);
-    if (t.first)
-        (void)pthread_barrier_wait(&all_begin);
-    more = go_on(t.lane);
-    if (!t.first)
-        pthread_join(t.last, NULL);
-    if (more) {
-        (void)start((struct turn){.lane = t.lane, .last = pthread_self()});
-    } else {
-        t.lane->thread = pthread_self();
-        (void)pthread_barrier_wait(&all_end);
-    }
-    return NULL;
-}
-
-void
-program_run(bool here)
-{
-    if (here) {
-        for (unsigned i = 0; i < world.lanes; i++)
-            while (go_on(&world.lane[i]))
-                ;
-        return;
-    }
-    pthread_barrier_init(&all_begin, NULL, world.lanes);
-    pthread_barrier_init(&all_end, NULL, world.lanes + 1);
-    for (unsigned i = 0; i < world.lanes; i++)
-        (void)start((struct turn){.lane = &world.lane[i], .first = true});
-    (void)pthread_barrier_wait(&all_end);
-    for (unsigned i = 0; i < world.lanes; i++)
-        pthread_join(world.lane[i].thread, NULL);
-    pthread_barrier_destroy(&all_begin);
-    pthread_barrier_destroy(&all_end);
 }

@@ -241,6 +241,91 @@ place_expect(const struct place *place, const struct thing *t)
         world_fail("a slot holds object %d, not object %d", thing_id(t), *place->expected);
 }
 
+/* ---- What is done with places ------------------------------------------------------------------------------------- */
+
+void
+place_stored(const struct place *place, const struct thing *t)
+{
+    if (place->expected)
+        *place->expected = thing_id(t);
+}
+
+void
+place_set(const struct place *place, struct thing *t)
+{
+    place_stored(place, t);
+    if (!place->map)
+        wane_set(place->slot, t);
+    else if (!t)
+        (void)wane_map_remove(place->map, place->key);
+    else if (wane_map_set(place->map, place->key, t) != 0)
+        world_fail("no memory for a map's entry");
+}
+
+void
+place_put(const struct place *place, struct thing *t)
+{
+    place_stored(place, t);
+    if (!place->map)
+        wane_put(place->slot, t);
+    else if (t && wane_map_put(place->map, place->key, t) != 0)
+        world_fail("no memory for a map's entry");
+    else if (!t)
+        (void)wane_map_remove(place->map, place->key);
+}
+
+struct thing *
+place_get(const struct place *place)
+{
+    struct thing *t = place->map ? wane_map_get(place->map, place->key) : wane_get(place->slot);
+
+    place_expect(place, t);
+    return t;
+}
+
+struct thing *
+place_take(const struct place *place)
+{
+    struct thing *t = place->map ? wane_map_take(place->map, place->key) : wane_take(place->slot);
+
+    place_expect(place, t);
+    place_stored(place, NULL);
+    return t;
+}
+
+/* Consumes t's unit. */
+struct thing *
+place_swap(const struct place *place, struct thing *t)
+{
+    struct thing *old;
+
+    if (place->map) {
+        old = place_take(place);
+        place_put(place, t);
+        return old;
+    }
+    old = wane_swap(place->slot, t);
+    place_expect(place, old);
+    place_stored(place, t);
+    return old;
+}
+
+/* desired: in put's case its unit is the place's when this is true. */
+bool
+place_cas(const struct place *place, struct thing *expected, struct thing *desired, bool put)
+{
+    bool right = place->expected && *place->expected == thing_id(expected), done;
+
+    if (place->map)
+        return false;
+    done = put ? wane_cas_put(place->slot, expected, desired) : wane_cas(place->slot, expected, desired);
+    if (place->expected && done != right)
+        world_fail("a compare and swap %s against what is in the slot", done ? "succeeds" : "fails");
+    if (done)
+        place_stored(place, desired);
+    return done;
+}
+
 /* ---- The beginning -------------------------------------------------------------------------------------------------- */
 
 static bool

@@ -108,13 +108,26 @@ thing_id(const struct thing *t)
 /* What is in a place that nobody changes; needs a section. */
 struct thing *place_peek(const struct place *place);
 void          place_expect(const struct place *place, const struct thing *t);
+void          place_stored(const struct place *place, const struct thing *t);
+
+/* As wane_set, wane_put .., in slots or maps; what comes out must be what is expected. */
+void          place_set(const struct place *place, struct thing *t);
+void          place_put(const struct place *place, struct thing *t);
+struct thing *place_get(const struct place *place);
+struct thing *place_take(const struct place *place);
+struct thing *place_swap(const struct place *place, struct thing *t);
+bool          place_cas(const struct place *place, struct thing *expected, struct thing *desired, bool put);
 
 void world_notified(void *weak, void *entry);
 void world_later(void *pointer);
 
 _Noreturn void world_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- interpret.c ---- */
+/* ---- interpret.c, lanes.c ---- */
+
+void lane_do(struct lane *l, struct op op, int32_t id); /* id: of what it makes */
+/* End its sections; what it has shared, if it ends for ever. */
+void lane_close(struct lane *l, bool for_ever);
 
 /* Work through all lanes, each on threads of its own (or, alone, on this one). */
 void program_run(bool here);
