@@ -6,7 +6,8 @@
 #
 # What qemu-user cannot show: it runs each thread on this machine, whose memory orders are stronger than those of aarch64, and puts
 # fences where the translated code needs them, so a missing acquire or release stays hidden. It has no membarrier, so only the
-# variant with fences runs. It shows that the code compiles, that layouts and atomics are right, and that tests pass.
+# variant with fences runs. Cases that look at how a child dies (.._refused) are left out: qemu 7.2 aborts when a forked child starts a
+# thread. It shows that the code compiles, that layouts and atomics are right, and that tests pass.
 set -euo pipefail
 root=$(realpath "$1") place=$(realpath -m "$2") passed=0 failed=0
 names=(test_counts test_slots test_cycles)
@@ -112,7 +113,23 @@ cpu_family = 'aarch64'
 cpu = 'aarch64'
 endian = 'little'
 TEXT
-    leg "aarch64 under qemu-user (no word about memory orders, see the head of this file)" aarch64 --cross-file "$place/cross"
+    under_qemu "$lib"
+}
+
+under_qemu() {
+    local dir=$place/aarch64 status=0 name wrong
+    rm -rf "$dir"
+    { meson setup "$dir" "$root" -Dwerror=true --cross-file "$place/cross" && ninja -C "$dir" "${names[@]/#/tests/}"; } >"$place/log" 2>&1 ||
+        status=$?
+    for name in "${names[@]}"; do
+        [ $status = 0 ] || break
+        timeout 600 qemu-aarch64 -L /usr/aarch64-linux-gnu -E "LD_LIBRARY_PATH=$1" "$dir/tests/$name" >"$place/log" 2>&1 || true
+        # cmocka's "not ok - tests" is the sum.
+        wrong=$(grep -c '^not ok [0-9]' "$place/log") || true
+        [ "$(grep -c '^not ok [0-9]* - .*_refused$' "$place/log" || true)" = "$wrong" ] && grep -q '^ok 1 ' "$place/log" || status=1
+    done
+    verdict "aarch64 under qemu-user (no word about memory orders, see the head of this file)" $status
+    rm -rf "$dir"
 }
 
 narrow
