@@ -44,6 +44,8 @@ compilers() {
         for level in 0 1 2 3; do
             CC=$compiler leg "$compiler -O$level" "$compiler-$level" -Doptimization=$level
         done
+        # The linker and the archiver have to know the compiler's own format; those of the system are of clang-14.
+        if [ $compiler = clang-19 ]; then export AR=llvm-ar-19 CC_LD=lld; else unset AR CC_LD; fi
         CC=$compiler leg "$compiler -O2 with LTO" "$compiler-lto" -Doptimization=2 -Db_lto=true
     done
 }
