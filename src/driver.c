@@ -310,7 +310,8 @@ is_settled(struct wn_record *r, uint64_t epoch)
 static bool
 is_handed_over(struct wn_record *r, uint64_t epoch)
 {
-    return !load_relaxed(&r->candidate_count) || load_acquire(&r->handed_at) >= epoch;
+    /* acquire: they have been handed over (unit.c). */
+    return !load_acquire(&r->candidate_count) || load_acquire(&r->handed_at) >= epoch;
 }
 
 bool
@@ -330,6 +331,17 @@ wn_driver_settle(uint64_t deadline)
         if (is_over(deadline))
             return false;
     while (wn_driver_round(WN_ATTEND, true), has_moved);
+    return true;
+}
+
+bool
+wn_driver_is_settled(uint64_t ticket)
+{
+    if (!wn_grace_done(ticket))
+        return false;
+    for (uint32_t id = 1; id <= wn_record_limit(); id++)
+        if (wn_record(id) && !is_settled(wn_record(id), ticket))
+            return false;
     return true;
 }
 
