@@ -85,6 +85,27 @@ const struct ex_program three_releases = {
 };
 
 static void
+make_leaf(void)
+{
+    wane_enter();
+    a = leaf_new();
+    wane_leave();
+}
+
+static void
+retain_a(void)
+{
+    wane_enter();
+    wane_retain(a);
+    wane_leave();
+}
+
+const struct ex_program merge_lives = {
+    .name = "merge_lives", .scenario = "BIAS-01: the owner's last unit goes while a stranger holds one, who then kills",
+    .before = {make_leaf, retain_a}, .act = {release_a_inside, release_a}, .check = is_gone_after_a_barrier,
+};
+
+static void
 nothing(void)
 {
 }
