@@ -150,9 +150,9 @@ const struct ex_program adopted_record = {
 static bool owned;
 
 static void
-make_owned_for_two(void)
+retain_owned(void)
 {
-    make_for_two();
+    retain_a();
     owned = true;
 }
 
@@ -176,7 +176,7 @@ is_it_mine(void)
 
 const struct ex_program unique = {
     .name = "unique", .scenario = "CNT-06, FIN-20: who is told that it is the only holder is the only holder",
-    .before = {make_owned_for_two}, .act = {is_it_mine, give_up}, .check = is_gone_after_a_barrier,
+    .before = {make_a, retain_owned}, .act = {is_it_mine, give_up}, .check = is_gone_after_a_barrier,
 };
 
 static wane_slot other_root;
