@@ -195,8 +195,9 @@ wane_need_abi(int abi)
 {
     if (abi == WANE_ABI)
         return;
-    fprintf(stderr, "wane: a part of this program was compiled for binary interface %d; this library, %d.%d.%d, has %d. Compile it "
-            "again with the headers of the library\n", abi, WANE_VERSION_MAJOR, WANE_VERSION_MINOR, WANE_VERSION_PATCH, WANE_ABI);
+    fprintf(stderr, "wane: a part of this program was compiled for binary interface %d; this library, %d.%d.%d, has %d. "
+            "Compile it again with the headers of the library\n", abi,
+            WANE_VERSION_MAJOR, WANE_VERSION_MINOR, WANE_VERSION_PATCH, WANE_ABI);
     abort();
 }
 

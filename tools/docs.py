@@ -107,8 +107,9 @@ def part_html(part, inline):
 def write_reference(root, out):
     inline = reference.inline_prototypes(root)
     (out / "reference").mkdir(parents=True, exist_ok=True)
-    index = "<h1>Reference</h1>\n<p>Made from the contracts in the headers. Keys: what a call <em>Returns</em>, what it does to <em>Counts</em>, "
-    index += "its <em>Errors</em>, from which <em>Threads</em> it may be called, and whether it can wait (<em>Progress</em>).</p>\n"
+    index = "<h1>Reference</h1>\n<p>Made from the contracts in the headers. Keys: what a call <em>Returns</em>, what it does to "
+    index += "<em>Counts</em>, its <em>Errors</em>, from which <em>Threads</em> it may be called, and whether it can wait "
+    index += "(<em>Progress</em>).</p>\n"
     for section in reference.everything(root):
         names = [name for part in section.parts for name in part.names]
         title = f"{section.title} (wane/{section.include}.h)"

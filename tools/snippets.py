@@ -57,7 +57,8 @@ def flags_of(packages):
     """What pkg-config says, or None where one of them is not installed."""
     if not packages:
         return []
-    found = subprocess.run(["pkg-config", "--cflags", "--libs", *packages], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    found = subprocess.run(["pkg-config", "--cflags", "--libs", *packages], stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL, text=True)
     return found.stdout.split() if found.returncode == 0 else None
 
 
@@ -70,12 +71,14 @@ def run(root, library, language, source, name):
         command = [sys.executable, str(path)]
         if COMPILERS[language]:
             own = ["-I", str(root / "include"), f"-L{library.parent}"]
-            made = subprocess.run([*COMPILERS[language], *STRICT, *own, "-o", str(program), str(path), "-x", "none", "-lwane", "-pthread",
-                                   *flags_of(needs(source))], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            files = ["-o", str(program), str(path), "-x", "none", "-lwane", "-pthread", *flags_of(needs(source))]
+            made = subprocess.run([*COMPILERS[language], *STRICT, *own, *files],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             if made.returncode != 0:
                 return None, made.stdout.replace(str(path), name)
             command = [str(program)]
-        ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=place, env=environment, timeout=60)
+        ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=place,
+                             env=environment, timeout=60)
         return (ran.stdout, None) if ran.returncode == 0 else (None, f"{ran.stdout}exit status {ran.returncode}")
 
 
@@ -108,7 +111,8 @@ def readme(root):
 def self_test():
     text = "```c\nint x;\n```\nand\n```c\nint\nmain(void)\n{\n}\n```\n```text\nout\n```\n```c\nint main(void) {}\n```\n"
     found = list(programs(text))
-    right = [(2, "c", "#line 2\nint x;\n#line 6\nint\nmain(void)\n{\n}\n", "out\n"), (15, "c", "#line 15\nint main(void) {}\n", None)]
+    right = [(2, "c", "#line 2\nint x;\n#line 6\nint\nmain(void)\n{\n}\n", "out\n"),
+             (15, "c", "#line 15\nint main(void) {}\n", None)]
     if found != right:
         print(f"programs: {found}")
     broken = list(programs("```c\nint x;\n```\n"))

@@ -42,8 +42,8 @@ trees(int threads, uint64_t n, uint64_t size)
 }
 
 /*
- * The last reference is given up at `start`. The call returns after call_ns. Memory is back, but for 1 %, after back_ns, unasked: this thread
- * only sleeps and looks.
+ * The last reference is given up at `start`. The call returns after call_ns. Memory is back, but for 1 %, after back_ns, unasked:
+ * this thread only sleeps and looks.
  */
 static void
 watch_drop(uint64_t start, uint64_t cpu)

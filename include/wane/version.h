@@ -2,8 +2,8 @@
  *
  * version.h - which wane a program was compiled for, and which one it runs with
  *
- * Included by wane.h. Versions are semantic (docs/versions.md). What fast.h inlines is a binary interface: WANE_ABI is its number,
- * and a program asks for its number before main.
+ * Included by wane.h. Versions are semantic (docs/versions.md). What fast.h inlines is a binary interface: WANE_ABI is its
+ * number, and a program asks for its number before main.
  */
 #ifndef WANE_VERSION_H
 #define WANE_VERSION_H

@@ -568,17 +568,34 @@ const struct ex_program race_15 = {
 };
 
 static void
-drop_child_at_once(void)
+make_bare_chain(void)
+{
+    make_noted();
+    wane_enter();
+    wane_put_private(&a->s[0], bare_new());
+    wane_put_private(&a->s[1], bare_new());
+    wane_leave();
+}
+
+static void
+drop_children_at_once(void)
 {
     wane_enter();
     wane_clear_private(&a->s[0]);
+    wane_clear_private(&a->s[1]);
     wane_leave();
+}
+
+static void
+a_ends(void)
+{
     wane_release(a);
+    all_die();
 }
 
 const struct ex_program dies_in_a_scan = {
     .name = "dies_in_a_scan", .scenario = "section 7: what dies plainly is freed at once, unless the collector may be on its way to it",
-    .before = {make_chain}, .act = {drop_child_at_once, collect}, .check = all_die,
+    .before = {make_bare_chain}, .act = {drop_children_at_once, collect}, .check = a_ends,
 };
 
 /* ---- Finalizers ----------------------------------------------------------------------------------------------------------- */

@@ -85,6 +85,27 @@ const struct ex_program three_releases = {
 };
 
 static void
+make_leaf(void)
+{
+    wane_enter();
+    a = leaf_new();
+    wane_leave();
+}
+
+static void
+retain_a(void)
+{
+    wane_enter();
+    wane_retain(a);
+    wane_leave();
+}
+
+const struct ex_program merge_lives = {
+    .name = "merge_lives", .scenario = "BIAS-01: the owner's last unit goes while a stranger holds one, who then kills",
+    .before = {make_leaf, retain_a}, .act = {release_a_inside, release_a}, .check = is_gone_after_a_barrier,
+};
+
+static void
 nothing(void)
 {
 }
@@ -129,9 +150,9 @@ const struct ex_program adopted_record = {
 static bool owned;
 
 static void
-make_owned_for_two(void)
+retain_owned(void)
 {
-    make_for_two();
+    retain_a();
     owned = true;
 }
 
@@ -155,7 +176,7 @@ is_it_mine(void)
 
 const struct ex_program unique = {
     .name = "unique", .scenario = "CNT-06, FIN-20: who is told that it is the only holder is the only holder",
-    .before = {make_owned_for_two}, .act = {is_it_mine, give_up}, .check = is_gone_after_a_barrier,
+    .before = {make_a, retain_owned}, .act = {is_it_mine, give_up}, .check = is_gone_after_a_barrier,
 };
 
 static wane_slot other_root;

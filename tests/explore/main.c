@@ -18,7 +18,7 @@ static const char usage[] =
     "  --seed N        (1; 0: of the time)\n"
     "  --bound N       exhaustive: switches in one schedule (2)\n"
     "  --replay TEXT   one schedule, or a file with one, and say what happens\n"
-    "  --mutant NAME   with one step of a protocol taken out (src/step.h)\n"
+    "  --mutant NAME   with one step of a protocol taken out (src/mutants.h)\n"
     "  --mutants       each mutant that is known to fail: after how many schedules?\n"
     "  --survey        all mutants against all programs: who finds what?\n"
     "  --list          the programs\n";
@@ -221,7 +221,7 @@ main(int argc, char **argv)
     ex_run_begin();
     ex_heap_make();
     parse(argc, argv);
-    ex->mutant = o.mutant ? ex_mutant_named(o.mutant) : EX_MUTANT;
+    ex->mutant = o.mutant ? ex_mutant_named(o.mutant) : 0;
     if (ex->mutant < 0)
         refuse("no such mutant");
     setvbuf(stdout, NULL, _IOLBF, 4096);

@@ -42,9 +42,10 @@ node_finalize(void *object)
 }
 
 static const uint32_t slots[] = {offsetof(struct node, s[0]), offsetof(struct node, s[1]), offsetof(struct node, s[2])};
-struct wane_type node_type = {"node", sizeof(struct node), slots, 3, 0, node_dispose, 0, 0, {0}};
-struct wane_type final_type = {"final", sizeof(struct node), slots, 3, 0, node_dispose, node_finalize, 0, {0}};
-struct wane_type leaf_type = {"leaf", sizeof(struct node), 0, 0, 0, node_dispose, 0, 0, {0}};
+static struct wane_type node_type = {"node", sizeof(struct node), slots, 3, 0, node_dispose, 0, 0, {0}};
+static struct wane_type final_type = {"final", sizeof(struct node), slots, 3, 0, node_dispose, node_finalize, 0, {0}};
+static struct wane_type leaf_type = {"leaf", sizeof(struct node), 0, 0, 0, node_dispose, 0, 0, {0}};
+static struct wane_type bare_type = {"bare", sizeof(struct node), slots, 3, 0, 0, 0, 0, {0}};
 
 static struct node *
 make(struct wane_type *type)
@@ -73,6 +74,16 @@ struct node *
 leaf_new(void)
 {
     return make(&leaf_type);
+}
+
+struct node *
+bare_new(void)
+{
+    struct node *n = wane_new(&bare_type);
+
+    EXPECT(n);
+    n->canary = CANARY;
+    return n;
 }
 
 void

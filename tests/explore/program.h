@@ -22,8 +22,6 @@ struct node {
 
 #define NODES 16
 
-extern struct wane_type node_type, leaf_type, final_type;
-
 extern struct node *a, *b, *c, *d; /* the program's objects, by whoever knows them */
 extern wane_slot    root, root2;
 extern void        *weak;
@@ -33,6 +31,7 @@ extern void (*on_final)(struct node *);
 struct node *node_new(void);
 struct node *final_new(void);        /* with a finalizer: on_final */
 struct node *leaf_new(void);
+struct node *bare_new(void);         /* without a dispose: it may die plainly, and is counted in no list of ours */
 void         use(struct node *n);    /* reads it: fails if it is dead or freed */
 int64_t      count_of(struct node *n);
 int          dead(void);             /* nodes that died */

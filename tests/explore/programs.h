@@ -10,6 +10,7 @@
 #define EX_PROGRAMS(X) \
     X(two_zero_makers) \
     X(three_releases) \
+    X(merge_lives) \
     X(owner_exits) \
     X(adopted_record) \
     X(unique) \
