@@ -6,6 +6,10 @@
  * further children, with fewer lanes and fewer and fewer operations, as long as it still fails; each try runs it as often as it
  * takes to fail with some certainty. Everything that programs do is in random/program.h, what is checked in random/world.h.
  *
+ * That it can fail: with WANE_MUTANT=NAME in the environment (src/mutants.h) it does, among others for review_believes,
+ * suspect_in_place, mark_cleared_after_scan, free_ignores_holders, queue_skip, defer_at_once, no_store_event, no_stranger_event,
+ * no_merge_event, notify_ignores_death, dispose_twice, young_forgets, give_although_known and share_without_bias.
+ *
  *   --seconds S      go on for so long (2)        --seed X         of the first program (from the time)
  *   --programs N     stop after so many           --program FILE   run this one; --times N times (1000)
  *   --print          list the program of --seed, and do not run it
