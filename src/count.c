@@ -160,6 +160,18 @@ wn_count_replay_intent(struct wn_record *r)
     store_relaxed(&r->intent.object, NULL);
 }
 
+bool
+wn_count_finish_merge(struct wane_header *h, const struct wn_type *t)
+{
+    uint64_t w1 = load_acquire(&h->word1); /* acquire E10 */
+
+    do
+        if ((w1 & WN_MERGED) || wn_owner(load_relaxed(&h->word0)) != 0)
+            return false;
+    while (!cas_acq_rel(&h->word1, &w1, merged_word(w1, 0, true, t))); /* release E10 */
+    return true;
+}
+
 /* ---- Candidate marks ------------------------------------------------------------------------------------------ */
 
 void

@@ -76,6 +76,8 @@ struct wn_record {
 
     /* line 2..: of whoever stands here */
     _Alignas(WN_CACHE_LINE) struct wn_link *draining; /* o: detached from queue, newest first */
+    struct wn_link *parked;                           /* o: came off the queue in the middle of a merge; looked at again */
+    uint64_t        parked_ticket;                    /* o: for the newest of them */
     struct wn_link *nodes;                            /* o: spare queue nodes */
     uint32_t        node_count;
     /* o: a merge under way, for the child of a fork: word0 was cleared, `local` units are still to be added to word1 */

@@ -260,14 +260,6 @@ fork_and_look(void)
     return status;
 }
 
-/* What a child cannot finish: the last release of an owner's leaves no intent, so in the child the object stays in the middle of
- * its merge, units that are queued for it go round for ever, and so does who waits for them. */
-static bool
-is_left_unfinished(const char *point)
-{
-    return strcmp(point, "merge:word0-cleared") == 0;
-}
-
 static void
 life_19_fork_while_a_thread_is_at_any_step(void **state)
 {
@@ -279,8 +271,6 @@ life_19_fork_while_a_thread_is_at_any_step(void **state)
     for (int i = 0; i < step_count; i++) {
         int status;
 
-        if (is_left_unfinished(steps[i]))
-            continue;
         atomic_store(&is_forked, false);
         atomic_store(&is_stopped, false);
         arm(steps[i]);
