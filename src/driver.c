@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* pthread_mutex_clocklock */
 #include "driver.h"
 
 #include <pthread.h>
 #include <time.h>
 
+#include "clock.h"
 #include "gate.h"
 #include "step.h"
 
@@ -48,13 +50,9 @@ wn_driver_begin(void)
 bool
 wn_driver_try_begin(uint64_t nanoseconds)
 {
-    struct timespec end;
+    struct timespec end = wn_end_of(nanoseconds);
 
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_nsec += (long)nanoseconds;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    if (nanoseconds ? pthread_mutex_timedlock(&driver_lock, &end) : pthread_mutex_trylock(&driver_lock))
+    if (nanoseconds ? wn_lock_until(&driver_lock, &end) : pthread_mutex_trylock(&driver_lock))
         return false;
     store_relaxed(&driver, myself());
     wn_gate_enter();

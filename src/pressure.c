@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* pthread_mutex_clocklock */
 #include "pressure.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 
 #include "budget.h"
 #include "cache.h"
+#include "clock.h"
 #include "driver.h"
 #include "memory.h"
 #include "soft.h"
@@ -61,13 +63,9 @@ begin(void)
 static bool
 try_begin(uint64_t nanoseconds)
 {
-    struct timespec end;
+    struct timespec end = wn_end_of(nanoseconds);
 
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_nsec += (long)nanoseconds;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    if (nanoseconds ? pthread_mutex_timedlock(&purging, &end) : pthread_mutex_trylock(&purging))
+    if (nanoseconds ? wn_lock_until(&purging, &end) : pthread_mutex_trylock(&purging))
         return false;
     store_relaxed(&purger, myself());
     return true;

@@ -107,6 +107,8 @@ int       ex_pthread_mutex_unlock(pthread_mutex_t *mutex);
 #define pthread_mutex_lock    ex_pthread_mutex_lock
 #define pthread_mutex_trylock ex_pthread_mutex_trylock
 #define pthread_mutex_timedlock ex_pthread_mutex_timedlock
+#define pthread_mutex_clocklock(mutex, clock, end) ex_pthread_mutex_timedlock(mutex, end) /* there is one time */
+#define pthread_clockjoin_np(id, result, clock, end) ex_pthread_timedjoin_np(id, result, end)
 #define pthread_mutex_unlock  ex_pthread_mutex_unlock
 #endif
 
