@@ -43,7 +43,8 @@ bool (*wn_memory_hook)(size_t bytes);
 static void
 before_fork(void)
 {
-    wn_gate_close();
+    if (!WN_MUTANT(fork_without_gate))
+        wn_gate_close();
     wn_type_lock();
     wn_final_fork_lock();
 }
@@ -53,7 +54,8 @@ after_fork_parent(void)
 {
     wn_final_fork_unlock();
     wn_type_unlock();
-    wn_gate_open();
+    if (!WN_MUTANT(fork_without_gate))
+        wn_gate_open();
 }
 
 static void
@@ -64,17 +66,21 @@ free_records_of_vanished_threads(void)
 
         if (!r || &r->pub == wane_self.record || r->pub.me == wane_self.me)
             continue; /* this thread's, or one that it acts for */
-        wn_count_replay_intent(r);
+        if (!WN_MUTANT(fork_forgets_intent))
+            wn_count_replay_intent(r);
         wn_nodes_recount(r);
         wn_log_mend(&r->deferred);
         r->burying = false;
         r->hold_seals = false;
         r->home = NULL;
-        store_relaxed(&r->pub.ctr, load_relaxed(&r->pub.ctr) & ~WANE_NEST);
-        store_relaxed(&r->pub.claim, wn_grace_claim_bits());
+        if (!WN_MUTANT(fork_keeps_sections))
+            store_relaxed(&r->pub.ctr, load_relaxed(&r->pub.ctr) & ~WANE_NEST);
+        if (!WN_MUTANT(fork_keeps_claims))
+            store_relaxed(&r->pub.claim, wn_grace_claim_bits());
         store_relaxed(&r->pub.attention, 0u);
         store_relaxed(&r->backlog, 1u);
-        store_release(&r->holder, 0u);
+        if (!WN_MUTANT(fork_keeps_holders))
+            store_release(&r->holder, 0u);
     }
 }
 
@@ -86,13 +92,15 @@ after_fork_child(void)
 
     wn_final_fork_unlock();
     wn_type_unlock();
-    wn_gate_open();
+    if (!WN_MUTANT(fork_without_gate))
+        wn_gate_open();
     drives = wn_driver_forked();
     wn_background_forked();
     wn_final_forked();
     wn_loop_forked();
     wn_stall_forked();
-    wn_pressure_forked();
+    if (!WN_MUTANT(fork_keeps_callbacks_mutex))
+        wn_pressure_forked();
     wn_grace_forked();
     free_records_of_vanished_threads();
     if (r)
@@ -104,7 +112,8 @@ after_fork_child(void)
     if (drives)
         return;
     wn_driver_begin(); /* the child's own background may start any moment */
-    wn_collection_abandon();
+    if (!WN_MUTANT(fork_keeps_collection))
+        wn_collection_abandon();
     wn_driver_end();
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "step.h"
 
 _Static_assert(WN_MAX_RECORDS < WN_TRANSIT, "no record has the id of objects in transit");
 
@@ -45,7 +46,14 @@ adopt_free(void)
         struct wn_record *r = wn_record(id);
         uint32_t          is_free = 0;
 
-        if (r && load_relaxed(&r->holder) == 0 && !(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) &&
+        if (!r || load_relaxed(&r->holder))
+            continue;
+        WN_STEP("record:is-free");
+        if (WN_MUTANT(adopt_by_store)) {
+            store_relaxed(&r->holder, 1u);
+            return r;
+        }
+        if ((!(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) || WN_MUTANT(adopt_claimed)) &&
             cas_seq_cst(&r->holder, &is_free, 1u)) /* acquire E9: what the last holder left; seq_cst: grace.c */
             return r;
     }
@@ -136,7 +144,8 @@ void
 wn_record_backlog(struct wn_record *r)
 {
     /* seq_cst against the tender that clears it and then looks at the queue (tend.c). */
-    if (__atomic_load_n(&r->backlog.value, __ATOMIC_SEQ_CST) && load_relaxed(&wn_background_runs))
+    if (__atomic_load_n(&r->backlog.value, __ATOMIC_SEQ_CST) &&
+        (load_relaxed(&wn_background_runs) || WN_MUTANT(backlog_reported_to_nobody)))
         return;
     store_release(&r->backlog, 1u);
     wn_wake_background();

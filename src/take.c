@@ -15,6 +15,7 @@
 #include "collect.h"
 
 #include "govern.h"
+#include "step.h"
 
 /* One RMW: the mark goes, CLAIMED comes (not on the dead: they are freed if this was the last holder). */
 static bool
@@ -68,7 +69,7 @@ take_entry(struct wn_collection *c, uintptr_t entry)
     struct wane_header *h = (struct wane_header *)(entry & ~WN_ENTRY_KIND);
     uint64_t            w = load_acquire(&h->word1);
 
-    if (!wn_is_gone(w) && wn_is_frozen(w))
+    if (!wn_is_gone(w) && wn_is_frozen(w) && !WN_MUTANT(freeze_ignored))
         return set_aside(c, WN_FROZEN_LIST, entry);
     if (!wn_is_gone(w) && (int)wn_age(w) > c->generation)
         return set_aside(c, wn_age(w), entry);
@@ -176,6 +177,8 @@ wn_take_later(struct wn_collection *c, struct wane_header *h)
 {
     uint64_t w = load_relaxed(&h->word1);
 
+    if (WN_MUTANT(freeze_forgets_met))
+        return true;
     if (!(w & WN_MARKS) && !has_room(c, WN_FROZEN_LIST))
         return false;
     do

@@ -110,7 +110,8 @@ after_a_part(void *unused)
         act(&w.m, out_of_the_first_part, NULL);
 }
 
-/* The node is held. By the first phase and in each trace it would be seen twice, once in either part: as often as it has units. */
+/* The node is held. By the first phase and in each trace it would be seen twice, once in either part: as often as it has
+ * units. */
 static void
 held_is_not_freed(void)
 {
