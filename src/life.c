@@ -43,8 +43,7 @@ bool (*wn_memory_hook)(size_t bytes);
 static void
 before_fork(void)
 {
-    if (!WN_MUTANT(fork_without_gate))
-        wn_gate_close();
+    wn_gate_close();
     wn_type_lock();
     wn_final_fork_lock();
 }
@@ -54,8 +53,7 @@ after_fork_parent(void)
 {
     wn_final_fork_unlock();
     wn_type_unlock();
-    if (!WN_MUTANT(fork_without_gate))
-        wn_gate_open();
+    wn_gate_open();
 }
 
 static void
@@ -75,8 +73,7 @@ free_records_of_vanished_threads(void)
         r->home = NULL;
         if (!WN_MUTANT(fork_keeps_sections))
             store_relaxed(&r->pub.ctr, load_relaxed(&r->pub.ctr) & ~WANE_NEST);
-        if (!WN_MUTANT(fork_keeps_claims))
-            store_relaxed(&r->pub.claim, wn_grace_claim_bits());
+        store_relaxed(&r->pub.claim, wn_grace_claim_bits());
         store_relaxed(&r->pub.attention, 0u);
         store_relaxed(&r->backlog, 1u);
         if (!WN_MUTANT(fork_keeps_holders))
@@ -92,8 +89,7 @@ after_fork_child(void)
 
     wn_final_fork_unlock();
     wn_type_unlock();
-    if (!WN_MUTANT(fork_without_gate))
-        wn_gate_open();
+    wn_gate_open();
     drives = wn_driver_forked();
     wn_background_forked();
     wn_final_forked();

@@ -148,13 +148,11 @@ call(struct note *n, void *weak)
     void        *arg = (void *)(uintptr_t)load_acquire(&n->arg);
     bool         drives;
 
-    if (!WN_MUTANT(runs_in_one_section))
-        wane_enter(); /* one level deeper: a checkpoint in the callback ends no borrow of ours */
+    wane_enter(); /* one level deeper: a checkpoint in the callback ends no borrow of ours */
     drives = wn_callback_begin();
     fn(weak, arg);
     wn_callback_end(drives);
-    if (!WN_MUTANT(runs_in_one_section))
-        wane_leave();
+    wane_leave();
 }
 
 void

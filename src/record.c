@@ -53,7 +53,7 @@ adopt_free(void)
             store_relaxed(&r->holder, 1u);
             return r;
         }
-        if ((!(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) || WN_MUTANT(adopt_claimed)) &&
+        if (!(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) &&
             cas_seq_cst(&r->holder, &is_free, 1u)) /* acquire E9: what the last holder left; seq_cst: grace.c */
             return r;
     }
@@ -144,8 +144,7 @@ void
 wn_record_backlog(struct wn_record *r)
 {
     /* seq_cst against the tender that clears it and then looks at the queue (tend.c). */
-    if (__atomic_load_n(&r->backlog.value, __ATOMIC_SEQ_CST) &&
-        (load_relaxed(&wn_background_runs) || WN_MUTANT(backlog_reported_to_nobody)))
+    if (__atomic_load_n(&r->backlog.value, __ATOMIC_SEQ_CST) && load_relaxed(&wn_background_runs))
         return;
     store_release(&r->backlog, 1u);
     wn_wake_background();

@@ -116,8 +116,7 @@ give_back(struct wn_record *r)
     wane_self.me = home ? WN_ME_OUTSIDE : WN_ME_EXITING;
     fetch_and_relaxed(&r->pub.attention, ~WN_LENT);
     close_on(r);
-    if (!WN_MUTANT(lent_record_kept))
-        wn_record_free(r);
+    wn_record_free(r);
 }
 
 void

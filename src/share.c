@@ -148,8 +148,7 @@ share(struct wane_header *h)
             return -EALREADY;
         if (count >= WN_SHARE_BIAS / 2 || count <= -WN_SHARE_BIAS / 2)
             return -EBUSY;
-        n = ((w & ~(WN_MUTANT(share_keeps_review) ? 0 : WN_REVIEW)) | WN_SHARED) + (uint64_t)bias() * WN_COUNT_ONE;
-        n += WN_MUTANT(share_keeps_review) ? 0 : WN_VERSION_ONE;
+        n = ((w & ~WN_REVIEW) | WN_SHARED) + (uint64_t)bias() * WN_COUNT_ONE + WN_VERSION_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel: as a retain that must not be missed by a review */
     return 0;
 }

@@ -94,7 +94,7 @@ find(void *target)
 
     if (!s || !wn_weak_hold(WANE_HEADER(s)))
         return NULL;
-    if (wane_peek(&s->target) == target || WN_MUTANT(soft_found_cleared))
+    if (wane_peek(&s->target) == target)
         return s;
     wane_release(s);
     return NULL;

@@ -69,7 +69,7 @@ take_entry(struct wn_collection *c, uintptr_t entry)
     struct wane_header *h = (struct wane_header *)(entry & ~WN_ENTRY_KIND);
     uint64_t            w = load_acquire(&h->word1);
 
-    if (!wn_is_gone(w) && wn_is_frozen(w) && !WN_MUTANT(freeze_ignored))
+    if (!wn_is_gone(w) && wn_is_frozen(w))
         return set_aside(c, WN_FROZEN_LIST, entry);
     if (!wn_is_gone(w) && (int)wn_age(w) > c->generation)
         return set_aside(c, wn_age(w), entry);

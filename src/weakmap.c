@@ -327,7 +327,7 @@ join(struct wane_weakmap *map, void *key, struct entry *e)
     wane_enter();
     hung = hang(list_of(key), e);
     wane_leave();
-    if (!hung && !WN_MUTANT(weakmap_keeps_link))
+    if (!hung)
         forget(map, e->serial);
 }
 

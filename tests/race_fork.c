@@ -11,6 +11,7 @@
 
 #include <wane/memory.h>
 
+#include "count.h"
 #include "grace.h"
 #include "pressure.h"
 #include "record.h"
@@ -18,6 +19,8 @@
 static struct {
     struct actor m1;
     struct gate  inside, may_go;
+    struct node *x;
+    int          ended;
 } w;
 
 static int
@@ -35,6 +38,7 @@ static int
 teardown(void **state)
 {
     (void)state;
+    off_steps();
     actor_stop(&w.m1);
     return wane_shutdown();
 }
@@ -151,6 +155,48 @@ purge_of_a_vanished_thread(void **state)
     assert_true(wane_off_pressure(stop_in_the_callback, NULL));
 }
 
+/* ---- In a merge ------------------------------------------------------------------------------------------------------ */
+
+static void
+stop_in_the_merge(void *unused)
+{
+    (void)unused;
+    wait_inside();
+}
+
+/* It owns two units of x. */
+DEED(m1_merges)
+{
+    struct wane_header *h;
+
+    w.x = node_new(&w.ended);
+    h = WANE_HEADER(wane_retain(w.x));
+    on_step("merge:word0-cleared", stop_in_the_merge, NULL);
+    WANE_SECTION
+    {
+        (void)wn_count_merge(h, wn_type_of(h), wn_standing());
+    }
+}
+
+static int
+both_units_are_counted(void)
+{
+    uint64_t w1 = load_relaxed(&WANE_HEADER(w.x)->word1);
+
+    return (w1 & WN_MERGED) && wn_count(w1) == 2 ? 0 : 1;
+}
+
+static void
+merge_of_a_vanished_thread(void **state)
+{
+    (void)state;
+    assert_int_equal(child_beside(m1_merges, both_units_are_counted), 0);
+    wane_release(w.x);
+    wane_release(w.x);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&w.ended), 1);
+}
+
 int
 main(void)
 {
@@ -159,6 +205,7 @@ main(void)
         T(section_of_a_vanished_thread),
         T(record_of_a_vanished_thread),
         T(purge_of_a_vanished_thread),
+        T(merge_of_a_vanished_thread),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
