@@ -108,8 +108,7 @@ after_fork_child(void)
     if (drives)
         return;
     wn_driver_begin(); /* the child's own background may start any moment */
-    if (!WN_MUTANT(fork_keeps_collection))
-        wn_collection_abandon();
+    wn_collection_abandon();
     wn_driver_end();
 }
 

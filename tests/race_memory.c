@@ -155,6 +155,36 @@ taken_away_inside_of_a_purge(void **state)
     assert_true(wane_off_pressure(take_the_other_away, NULL));
 }
 
+/* ---- Soft references --------------------------------------------------------------------------------------------------- */
+
+static void *soft;
+
+static void
+release_soft(void *unused)
+{
+    (void)unused;
+    wane_release(soft);
+}
+
+/* The purge has found it in the roster, and it dies before the purge holds it. */
+static void
+soft_reference_dies_under_a_purge(void **state)
+{
+    struct node *n;
+    int          node_ended = 0;
+
+    (void)state;
+    n = node_new(&node_ended);
+    soft = wane_soft(n);
+    assert_non_null(soft);
+    wane_release(n);
+    on_step("soft:found", release_soft, NULL);
+    (void)wane_purge(PAGE);
+    assert_int_equal(steps_seen("soft:found"), 1);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&node_ended), 1);
+}
+
 /* ---- Files ----------------------------------------------------------------------------------------------------------- */
 
 /* A page under "a", held by `held` others; a purge that is content with a page. What the cache has then. */
@@ -229,6 +259,7 @@ main(void)
         T(the_background_is_told_again),
         T(one_excess_is_purged_once),
         T(taken_away_inside_of_a_purge),
+        T(soft_reference_dies_under_a_purge),
         T(what_others_hold_stays_itself),
         T(what_has_a_weak_reference_stays_itself),
         T(two_adopt_two_records),
