@@ -258,7 +258,7 @@ collect(struct wn_collection *c)
     WN_STEP("collect:grace");
     read_candidates(c);
     if (!wn_suspect(c) || !make_members(c)) {
-        c->no_memory = true; /* nothing else stops these */
+        c->no_memory = !c->timed_out; /* what else stops these */
         give_up(c, false);
         return;
     }

@@ -310,7 +310,8 @@ is_settled(struct wn_record *r, uint64_t epoch)
 static bool
 is_handed_over(struct wn_record *r, uint64_t epoch)
 {
-    return !load_relaxed(&r->candidate_count) || load_acquire(&r->handed_at) >= epoch;
+    /* acquire: they have been handed over (unit.c). */
+    return !load_acquire(&r->candidate_count) || load_acquire(&r->handed_at) >= epoch;
 }
 
 bool

@@ -192,20 +192,24 @@ most_finalizers(void)
     return s.finalized + (s.objects_born - s.objects_died) + MADE_BY_FINALIZERS;
 }
 
+#define TRIES 10 /* of collections that run out of time: on a busy machine, or just after membarrier was lost */
+
 /* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. Or finalizers make more and more. */
 static void
 drain_everything(void)
 {
     uint64_t most = most_finalizers(), before;
+    int      tries = TRIES;
+    bool     again;
 
     do {
         before = objects_dead();
         (void)wane_barrier();
-        (void)wane_collect(WANE_ALL, NULL);
+        again = wane_collect(WANE_ALL, NULL) == -EAGAIN && tries-- > 0;
         while (wn_final_pending() && wn_final_count() < most)
             if (!wn_final_run(WN_FINAL_BATCH))
                 wn_driver_pause(); /* the finalizer thread is inside one */
-    } while (objects_dead() != before && wn_final_count() < most);
+    } while ((again || objects_dead() != before) && wn_final_count() < most);
     wn_driver_begin();
     (void)wn_driver_bury(wn_now() + UINT64_C(1000000000)); /* the memory of what died last, unless others go on */
     wn_driver_end();
