@@ -53,7 +53,7 @@ give_back(struct wane_header *h, bool keep, bool older)
             n &= ~WN_MARKS;
         if (older && wn_age(w) < WANE_ALL)
             n += WN_AGE_ONE;
-        if (older)
+        if (older && !WN_MUTANT(era_not_renewed))
             n = (n & ~WN_ERA) | load_relaxed(&wn_era);
         if (room && !wn_is_gone(n) && !(n & WN_MARKS))
             n |= WN_BUFFERED;

@@ -64,17 +64,20 @@ free_records_of_vanished_threads(void)
 
         if (!r || &r->pub == wane_self.record || r->pub.me == wane_self.me)
             continue; /* this thread's, or one that it acts for */
-        wn_count_replay_intent(r);
+        if (!WN_MUTANT(fork_forgets_intent))
+            wn_count_replay_intent(r);
         wn_nodes_recount(r);
         wn_log_mend(&r->deferred);
         r->burying = false;
         r->hold_seals = false;
         r->home = NULL;
-        store_relaxed(&r->pub.ctr, load_relaxed(&r->pub.ctr) & ~WANE_NEST);
+        if (!WN_MUTANT(fork_keeps_sections))
+            store_relaxed(&r->pub.ctr, load_relaxed(&r->pub.ctr) & ~WANE_NEST);
         store_relaxed(&r->pub.claim, wn_grace_claim_bits());
         store_relaxed(&r->pub.attention, 0u);
         store_relaxed(&r->backlog, 1u);
-        store_release(&r->holder, 0u);
+        if (!WN_MUTANT(fork_keeps_holders))
+            store_release(&r->holder, 0u);
     }
 }
 
@@ -92,7 +95,8 @@ after_fork_child(void)
     wn_final_forked();
     wn_loop_forked();
     wn_stall_forked();
-    wn_pressure_forked();
+    if (!WN_MUTANT(fork_keeps_callbacks_mutex))
+        wn_pressure_forked();
     wn_grace_forked();
     free_records_of_vanished_threads();
     if (r)

@@ -12,6 +12,7 @@
 #include "memory.h"
 #include "room.h"
 #include "share.h"
+#include "step.h"
 #include "weak.h"
 
 static bool
@@ -27,7 +28,7 @@ init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 
     /* relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
     store_relaxed(&h->word0, (uint64_t)t->id << WN_TYPE_SHIFT | r->pub.me | quiet | 1);
-    store_relaxed(&h->word1, WN_WORD1_BORN | load_relaxed(&wn_era));
+    store_relaxed(&h->word1, WN_WORD1_BORN | (WN_MUTANT(era_of_the_born) ? 0 : load_relaxed(&wn_era)));
 }
 
 static size_t

@@ -13,6 +13,7 @@
 #include "memory.h"
 #include "soft.h"
 #include "spill.h"
+#include "step.h"
 
 #define NAP_LEAST UINT64_C(10000000) /* between purges, and between looks whether what they let go of is free */
 #define NAP_MOST  (64 * NAP_LEAST)
@@ -156,7 +157,7 @@ call_all(size_t bytes)
     size_t freed = 0;
 
     for (struct callback *c = callbacks; c && freed < bytes; c = c->next)
-        if (!c->dead)
+        if (!c->dead || WN_MUTANT(pressure_calls_the_dead))
             freed += c->fn(bytes - freed, c->arg);
     free_the_dead();
     return freed;
@@ -189,7 +190,7 @@ purge(size_t bytes)
 static size_t
 left_of(size_t excess)
 {
-    if (wn_driver_is_settled(on_its_way.ticket))
+    if (wn_driver_is_settled(on_its_way.ticket) || WN_MUTANT(purge_forgets_its_way))
         on_its_way.bytes = 0;
     return excess > on_its_way.bytes ? excess - on_its_way.bytes : 0;
 }

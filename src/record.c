@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "step.h"
 
 _Static_assert(WN_MAX_RECORDS < WN_TRANSIT, "no record has the id of objects in transit");
 
@@ -45,7 +46,14 @@ adopt_free(void)
         struct wn_record *r = wn_record(id);
         uint32_t          is_free = 0;
 
-        if (r && load_relaxed(&r->holder) == 0 && !(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) &&
+        if (!r || load_relaxed(&r->holder))
+            continue;
+        WN_STEP("record:is-free");
+        if (WN_MUTANT(adopt_by_store)) {
+            store_relaxed(&r->holder, 1u);
+            return r;
+        }
+        if (!(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) &&
             cas_seq_cst(&r->holder, &is_free, 1u)) /* acquire E9: what the last holder left; seq_cst: grace.c */
             return r;
     }

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "memory.h"
+#include "step.h"
 #include "table.h"
 
 struct wane_atomic_ptr wn_types[WN_MAX_TYPES + 1];
@@ -122,7 +123,7 @@ show_hung(struct wane_header *h, struct wane_visitor *visitor)
     /* relaxed: set before anything was hung anywhere. */
     if (load_relaxed(&wn_table_hung) && (load_acquire(&h->word1) & WN_WEAK))
         node = wn_table_find(h);
-    if (node)
+    if (node && !WN_MUTANT(hung_not_traced))
         visitor->slot(visitor, &node->hung);
 }
 
