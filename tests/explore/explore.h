@@ -116,6 +116,8 @@ uint64_t ex_now(void);
 unsigned ex_self(void);
 unsigned ex_thread_start(const char *name, void *(*fn)(void *), void *arg);
 bool     ex_thread_has_ended(unsigned thread);
+unsigned ex_threads(void); /* so far; ended ones too */
+struct ex_buffer *ex_thread_buffer(unsigned thread);
 uint32_t ex_thread_points(unsigned thread); /* passed so far */
 uint32_t ex_thread_named(unsigned thread);
 const void *ex_thread_end(unsigned thread); /* what to wait on for it */
