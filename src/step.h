@@ -77,6 +77,7 @@ enum wn_mutant {
     WN_MUT_trial_believed,          /* the review goes by the counts of the first phase */
     WN_MUT_retain_keeps_review,     /* a retain does not clear REVIEW */
     WN_MUT_merge_publishes_first,   /* the owner's last release gives word0 up after MERGED is seen */
+    WN_MUT_handed_late,             /* candidates no longer wait at their record, and are not handed over yet */
     WN_MUT_backlog_silent,          /* a push that is seen after the backlog was cleared is not reported again */
 };
 #ifndef WN_MUTANT_ID
