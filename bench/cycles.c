@@ -174,53 +174,87 @@ static const struct shape {
 } shapes[] = {{"pairs", make_pairs, 1}, {"chain of pairs", make_chain, 2}, {"ring", make_ring, 1}, {"star", make_star, 2},
               {"cliques of 32", make_cliques, 32}};
 
-/* Nanoseconds an object of one collection of n of them, on this thread. */
-static double
+/* Nanoseconds an object. */
+struct cost {
+    double cpu, phase[WANE_PHASES];
+};
+
+/* Of one collection of n objects, on this thread. */
+static struct cost
 collect_cost(const struct shape *s, long n)
 {
     struct wane_collected c;
-    uint64_t              used;
+    struct cost           cost;
+    uint64_t              used, begin[WANE_PHASES], end[WANE_PHASES];
 
     s->make(n);
+    wane_phases(begin);
     used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     if (wane_collect(WANE_ALL, &c) != 0 || c.freed + 64 < (size_t)n) {
         fprintf(stderr, "bench: %s of %ld: only %zu freed\n", s->name, n, c.freed);
         exit(1);
     }
     used = clock_ns(CLOCK_THREAD_CPUTIME_ID) - used;
-    return (double)used / (double)c.freed;
+    wane_phases(end);
+    cost.cpu = (double)used / (double)c.freed;
+    for (int i = 0; i < WANE_PHASES; i++)
+        cost.phase[i] = (double)(end[i] - begin[i]) / (double)c.freed;
+    return cost;
+}
+
+static struct cost
+least_cost(const struct shape *s, long n)
+{
+    struct cost best = {.cpu = 1e18};
+
+    for (int k = 0; k < 3; k++) {
+        struct cost one = collect_cost(s, n);
+
+        best = one.cpu < best.cpu ? one : best;
+    }
+    return best;
+}
+
+static long
+most_of(const struct shape *s)
+{
+    return (set.quick ? 100000 : 10000000) / (s->edges > 8 ? 10 : 1);
+}
+
+static void
+growth_of(const struct shape *s)
+{
+    static const char *const phases[] = {"suspect", "review", "destroy"};
+    struct cost              cost[8];
+    int                      n = 0;
+
+    printf("  %-16s", s->name);
+    for (long size = 1000; size <= most_of(s); size *= 10, n++) {
+        cost[n] = least_cost(s, size);
+        printf(" %9.0f", cost[n].cpu);
+        fflush(stdout);
+    }
+    printf("%*s  %.3f\n", 10 * ((set.quick ? 3 : 5) - n), "",
+           n > 2 ? 1 + log10(cost[n - 1].cpu / cost[1].cpu) / (n - 2) : 1.0);
+    for (int p = 0; p < WANE_PHASES; p++) {
+        printf("    %-14s", phases[p]);
+        for (int i = 0; i < n; i++)
+            printf(" %9.0f", cost[i].phase[p]);
+        printf("\n");
+    }
 }
 
 static void
 growth(void)
 {
-    long most = set.quick ? 100000 : 10000000;
-
-    printf("growth: one collection over n objects of garbage; ns of CPU an object (least of three)\n  %-16s", "");
-    for (long n = 1000; n <= most; n *= 10)
+    printf("growth: one collection over n objects of garbage; ns of CPU an object (least of three), and of these by the clock\n"
+           "  %-16s", "");
+    for (long n = 1000; n <= (set.quick ? 100000 : 10000000); n *= 10)
         printf(" %9ld", n);
     printf("  exponent from 10,000 on\n");
     (void)wane_set_automatic(false);
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        double first = 0, last = 0, decades = 0;
-
-        printf("  %-16s", shapes[i].name);
-        for (long n = 1000; n <= most / (shapes[i].edges > 8 ? 10 : 1); n *= 10) {
-            double best = 1e18;
-
-            for (int k = 0; k < 3; k++) {
-                double one = collect_cost(&shapes[i], n);
-
-                best = one < best ? one : best;
-            }
-            printf(" %9.0f", best);
-            fflush(stdout);
-            first = n == 10000 ? best : first;
-            decades += n > 10000;
-            last = best;
-        }
-        printf("  %.3f\n", decades > 0 ? 1 + log10(last / first) / decades : 1.0);
-    }
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        growth_of(&shapes[i]);
     (void)wane_set_automatic(true);
 }
 

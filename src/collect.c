@@ -19,7 +19,7 @@ struct wane_atomic64 wn_waiting_count[WN_LISTS];
 
 static struct {
     struct wane_atomic64 collections, examined, suspects, aborted, components, freed, nanoseconds;
-    struct wane_atomic64 aborts[WANE_ABORTS];
+    struct wane_atomic64 aborts[WANE_ABORTS], phases[WANE_PHASES];
 } totals;
 
 /* ---- Candidates ------------------------------------------------------------------------------------------------- */
@@ -225,8 +225,20 @@ give_back_live(struct wn_collection *c)
 }
 
 static void
+end_phase(enum wane_phase phase, uint64_t *since)
+{
+    uint64_t now = wn_now();
+
+    fetch_add_relaxed(&totals.phases[phase], now - *since);
+    *since = now;
+}
+
+static void
 collect(struct wn_collection *c)
 {
+    uint64_t since = wn_now();
+    bool     sure;
+
     WN_STEP("collect:begin");
     c->no_memory = !wn_take(c);
     WN_STEP("collect:handed-over");
@@ -251,12 +263,16 @@ collect(struct wn_collection *c)
         return;
     }
     give_back_live(c);
-    if (c->members && wn_review(c))
+    end_phase(WANE_PHASE_SUSPECT, &since);
+    sure = c->members && wn_review(c);
+    end_phase(WANE_PHASE_REVIEW, &since);
+    if (sure)
         wn_settle(c);
     else
         c->timed_out |= c->members > 0 && !c->no_memory;
     WN_STEP("collect:settled");
     give_up(c, true); /* what was not destroyed */
+    end_phase(WANE_PHASE_DESTROY, &since);
 }
 
 void
@@ -339,12 +355,12 @@ run_in_parts(int generation, struct wane_collected *sum, struct wane_collected *
 
 /* Everything displaced before is given back, all candidates are handed over, one collection. -EAGAIN: something did not end. */
 static int
-one_round(int generation, struct wane_collected *sum, uint64_t deadline, bool *again)
+one_round(int generation, struct wane_collected *sum, bool *again)
 {
     struct wane_collected one;
     bool                  all;
 
-    if (!wn_driver_settle(deadline) || !wn_driver_handover(deadline)) {
+    if (!wn_driver_settle(wn_now() + COLLECT_NS) || !wn_driver_handover(wn_now() + COLLECT_NS)) {
         *again = false;
         return -EAGAIN;
     }
@@ -358,7 +374,7 @@ int
 wane_collect(int generation, struct wane_collected *result)
 {
     struct wane_collected sum = {0};
-    uint64_t              start = wn_now(), deadline = start + COLLECT_NS;
+    uint64_t              start = wn_now(), deadline;
     bool                  again;
     int                   rc;
 
@@ -372,9 +388,10 @@ wane_collect(int generation, struct wane_collected *result)
     if (wane_self.me == WN_ME_EXITING)
         return -EDEADLK;
     wn_driver_begin();
+    deadline = wn_now() + COLLECT_NS; /* others' turns cost nothing of it */
     for (int i = 0;; i++) {
-        rc = one_round(generation, &sum, deadline, &again);
-        if (!again || wn_now() >= deadline || (rc == 0 && i >= ROUNDS - 1))
+        rc = one_round(generation, &sum, &again);
+        if (!again || (rc == 0 ? i >= ROUNDS - 1 : wn_now() >= deadline))
             break;
     }
     wn_driver_end();
@@ -389,6 +406,13 @@ wane_aborts(uint64_t objects[WANE_ABORTS])
 {
     for (int why = 0; why < WANE_ABORTS; why++)
         objects[why] = load_relaxed(&totals.aborts[why]);
+}
+
+void
+wane_phases(uint64_t nanoseconds[WANE_PHASES])
+{
+    for (int i = 0; i < WANE_PHASES; i++)
+        nanoseconds[i] = load_relaxed(&totals.phases[i]);
 }
 
 void

@@ -332,6 +332,25 @@ release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_recor
     return v;
 }
 
+bool
+wn_count_release_of_many(struct wane_header *h, const struct wn_type *t)
+{
+    uint64_t w0 = load_relaxed(&h->word0); /* relaxed: only looked at for whose it is */
+    uint64_t w1;
+
+    if (wn_owner(w0) == WN_TRANSIT)
+        return false;
+    w1 = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
+    if (wn_count(w1) <= (w1 & WN_MERGED ? 1 : 0) || wn_count(w1) >= WN_IMMORTAL)
+        return false;
+    if ((w1 & WN_SHARED) || (t->traced && !(w1 & WN_MARKS)))
+        return false;
+    if (WN_CHECKS >= 1)
+        wn_check_words(h, w0, w1);
+    WN_STEP("release:before-cas");
+    return cas_acq_rel(&h->word1, &w1, w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
+}
+
 struct wn_verdict
 wn_count_release(struct wane_header *h, const struct wn_type *t, struct wn_record *r, struct wn_room room)
 {

@@ -55,6 +55,10 @@ struct wn_room {
 struct wn_verdict wn_count_release(struct wane_header *h, const struct wn_type *type, struct wn_record *r,
                                    struct wn_room room);
 
+/* Of another's object give one unit back, if others remain and no mark is due. False: nothing was done, for more may follow from
+ * the release. In a section. */
+bool wn_count_release_of_many(struct wane_header *h, const struct wn_type *type);
+
 /* Add one unit by RMW. */
 void wn_count_retain(struct wane_header *h);
 

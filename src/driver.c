@@ -335,6 +335,17 @@ wn_driver_settle(uint64_t deadline)
 }
 
 bool
+wn_driver_is_settled(uint64_t ticket)
+{
+    if (!wn_grace_done(ticket))
+        return false;
+    for (uint32_t id = 1; id <= wn_record_limit(); id++)
+        if (wn_record(id) && !is_settled(wn_record(id), ticket))
+            return false;
+    return true;
+}
+
+bool
 wn_driver_bury(uint64_t deadline)
 {
     while (wn_driver_round(WN_ATTEND, true)) {

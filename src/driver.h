@@ -37,6 +37,9 @@ bool wn_driver_grace(uint64_t deadline);
 /* Everything displaced before the call has been given back, twice over (what the first round freed, too). */
 bool wn_driver_settle(uint64_t deadline);
 
+/* Only a look, by anybody: has what was displaced before this ticket been given back, and what died of it buried? */
+bool wn_driver_is_settled(uint64_t ticket);
+
 /* No record has anything left, not even dead memory; false: the deadline came first. */
 bool wn_driver_bury(uint64_t deadline);
 

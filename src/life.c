@@ -35,7 +35,6 @@
 #define MADE_BY_FINALIZERS 10000 /* finalizers that shutdown runs, besides those of the objects that it finds */
 
 #ifdef WN_STEPS
-void (*wn_step_hook)(const char *point);
 bool (*wn_memory_hook)(size_t bytes);
 #endif
 

@@ -12,7 +12,7 @@
 #include "soft.h"
 #include "spill.h"
 
-#define NAP_LEAST UINT64_C(10000000) /* what was let go is free after a grace period: time for that */
+#define NAP_LEAST UINT64_C(10000000) /* between purges, and between looks whether what they let go of is free */
 #define NAP_MOST  (64 * NAP_LEAST)
 
 typedef size_t pressure_fn(size_t, void *);
@@ -30,6 +30,12 @@ static struct wane_atomic64   purger;    /* a: the thread that holds it, to know
 static struct callback       *callbacks; /* under the mutex */
 static struct wane_atomic64   nap, next; /* a: of the background's purges: written under the mutex, but for the reset */
 static struct wane_atomic64   purges, purged;
+
+/* Under the mutex: what purges have let go of since nothing of the kind was on its way; it is free when the last of them is. */
+static struct {
+    uint64_t ticket;
+    size_t   bytes;
+} on_its_way;
 
 /* ---- The mutex ---------------------------------------------------------------------------------------------------- */
 
@@ -173,7 +179,21 @@ purge(size_t bytes)
 
     fetch_add_relaxed(&purges, 1u);
     fetch_add_relaxed(&purged, (uint64_t)freed);
+    if (freed) {
+        on_its_way.bytes += freed;
+        on_its_way.ticket = wn_grace_ticket();
+    }
     return freed;
+}
+
+/* Under the mutex. What is on its way is still counted as used: without it, one excess would be purged again and again until
+ * the first grace period is over. */
+static size_t
+left_of(size_t excess)
+{
+    if (wn_driver_is_settled(on_its_way.ticket))
+        on_its_way.bytes = 0;
+    return excess > on_its_way.bytes ? excess - on_its_way.bytes : 0;
 }
 
 size_t
@@ -206,6 +226,11 @@ purge_if_due(size_t excess)
 
     if (wn_now() < load_relaxed(&next))
         return;
+    excess = left_of(excess);
+    if (!excess) {
+        store_relaxed(&nap, NAP_LEAST);
+        return;
+    }
     pause = purge(excess + excess / 8) || !pause ? NAP_LEAST : pause < NAP_MOST ? pause * 2 : pause;
     store_relaxed(&nap, pause);
     store_relaxed(&next, wn_now() + pause);

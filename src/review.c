@@ -17,7 +17,7 @@
  *   in. The full argument, with orders: docs/design.md, "Review".
  * Orders: w1 acquire, slot loads acquire (E5), w2 relaxed; decrements are release, retains may be relaxed.
  *
- * A trace reads each array of one container through one load, each object inside one section.
+ * A trace reads each array of one container through one load, each object inside one section, or in parts (part.h).
  * Every wait is bounded: a section that does not end, or an owner that does not merge, costs those suspects this round.
  */
 #include "collect.h"
@@ -25,6 +25,7 @@
 #include <stdio.h>
 
 #include "handoff.h"
+#include "part.h"
 #include "step.h"
 
 #define GRACE_NS UINT64_C(200000000)
@@ -179,13 +180,13 @@ struct tracer {
     struct wane_visitor   visitor;
     struct wn_collection *collection;
     struct wn_edges      *edges;
+    struct wn_part        part;
     bool                  failed;
 };
 
 static void
-see_edge(struct wane_visitor *visitor, wane_slot *slot)
+see_edge(struct tracer *t, wane_slot *slot)
 {
-    struct tracer    *t = (struct tracer *)visitor;
     void             *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE)); /* acquire E5, E13 */
     struct wn_member *m = object ? wn_member_of(t->collection, WANE_HEADER(object)) : NULL;
 
@@ -195,19 +196,78 @@ see_edge(struct wane_visitor *visitor, wane_slot *slot)
 }
 
 static void
-trace_one(struct tracer *t, struct wn_member *m)
+see_slot(struct wane_visitor *visitor, wane_slot *slot)
 {
+    struct tracer *t = (struct tracer *)visitor;
+
+    if (wn_part_has(&t->part, slot))
+        see_edge(t, slot);
+}
+
+static void
+see_array(struct wane_visitor *visitor, wane_slot *first, size_t count)
+{
+    struct tracer *t = (struct tracer *)visitor;
+    size_t         i, end;
+
+    for (wn_part_of_array(&t->part, first, count, &i, &end); i < end; i++)
+        see_edge(t, &first[i]);
+}
+
+/* In a section. False: there are more slots than this part of them. */
+static bool
+trace_part(struct tracer *t, struct wn_member *m, struct wn_part part)
+{
+    t->part = part;
     if (!m->out && wn_is_gone(load_acquire(&m->h->word1))) /* H19: not the slots of the dying */
         m->out = WN_OUT(DIED);
     if (!m->out)
         wn_type_trace(wn_type_of(m->h), m->h, &t->visitor);
-    wn_edges_next(t->edges);
+    return wn_part_is_last(&t->part);
+}
+
+/* In sections of its own. False: a part may have shown other slots than it seems. */
+static bool
+trace_in_parts(struct tracer *t, struct wn_member *m)
+{
+    struct wn_part part = wn_part_first();
+    uint64_t       ticket = wn_grace_ticket(), print = 0;
+    bool           last, same = true;
+
+    do {
+        t->failed |= !wn_edges_reserve(t->edges, (uint32_t)(part.to - part.from));
+        wane_enter();
+        last = trace_part(t, m, part);
+        wane_leave();
+        WN_STEP("review:part");
+        same &= !part.from || t->part.print == print || WN_MUTANT(part_believed);
+        print = t->part.print;
+        part = wn_part_next(&t->part);
+        wn_driver_breathe();
+    } while (!last && same && !m->out && !t->failed);
+    if (!same)
+        m->out = WN_OUT(MOVED); /* garbage stays as it is */
+    return m->out || !wn_grace_done(ticket) || WN_MUTANT(part_ignores_grace);
+}
+
+/* Outside sections. What the part before this has added goes. */
+static void
+trace_wide(struct tracer *t, struct wn_member *m)
+{
+    wn_edges_again(t->edges);
+    if (trace_in_parts(t, m))
+        return;
+    wn_edges_again(t->edges);
+    wane_enter();
+    (void)trace_part(t, m, wn_part_all());
+    wane_leave();
 }
 
 static bool
 trace_all(struct wn_collection *c, struct wn_edges *edges)
 {
-    struct tracer t = {{see_edge, NULL}, c, edges, false};
+    struct tracer t = {.visitor = {see_slot, see_array}, .collection = c, .edges = edges};
+    bool          narrow;
 
     if (!wn_edges_begin(edges, c->members)) {
         c->no_memory = true;
@@ -217,14 +277,23 @@ trace_all(struct wn_collection *c, struct wn_edges *edges)
         uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
         uint32_t most = edges->count + WN_TRIAL_EDGES * WN_COLLECT_SLICE;
 
-        t.failed |= !wn_edges_reserve(edges, 2 * WN_TRIAL_EDGES * WN_COLLECT_SLICE); /* outside the section */
+        t.failed |= !wn_edges_reserve(edges, WN_TRIAL_EDGES * WN_COLLECT_SLICE + WN_PART_SLOTS); /* outside the section */
+        narrow = true;
         wane_enter();
         while (i < end && edges->count <= most) {
             wn_member_fetch_ahead(c, i);
-            trace_one(&t, &c->member[i++]);
+            narrow = trace_part(&t, &c->member[i], wn_part_first());
+            if (!narrow)
+                break;
+            wn_edges_next(edges);
+            i++;
         }
         wane_leave();
         wn_driver_breathe();
+        if (!narrow) {
+            trace_wide(&t, &c->member[i++]);
+            wn_edges_next(edges);
+        }
     }
     c->no_memory |= t.failed;
     return !t.failed;

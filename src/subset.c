@@ -40,6 +40,12 @@ wn_edges_add(struct wn_edges *e, uint32_t to)
 }
 
 void
+wn_edges_again(struct wn_edges *e)
+{
+    e->count = e->first[e->members];
+}
+
+void
 wn_edges_next(struct wn_edges *e)
 {
     e->first[++e->members] = e->count;

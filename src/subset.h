@@ -44,6 +44,7 @@ struct wn_edges {
 bool wn_edges_begin(struct wn_edges *e, uint32_t members);
 bool wn_edges_reserve(struct wn_edges *e, uint32_t n); /* room for n more */
 bool wn_edges_add(struct wn_edges *e, uint32_t to); /* of the member under way */
+void wn_edges_again(struct wn_edges *e);            /* the member under way has none yet */
 void wn_edges_next(struct wn_edges *e);             /* the member under way is done */
 void wn_edges_free(struct wn_edges *e);
 

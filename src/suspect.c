@@ -15,6 +15,7 @@
 
 #include "govern.h"
 #include "life.h"
+#include "part.h"
 #include "step.h"
 
 /* A young collection explores at most so many objects for each candidate; LEAST are allowed to any. */
@@ -22,10 +23,16 @@
 #define LEAST        4096
 #define MOST_CUTS    5
 
+/* Objects that one section meets: its own edges, and a part of a wide object. */
+#define MOST_NEW (WN_TRIAL_EDGES * WN_COLLECT_SLICE + WN_PART_SLOTS)
+
 struct tracer {
     struct wane_visitor visitor;
     struct wn_trial    *trial;
+    struct wn_part      part;
 };
+
+static struct wn_part next; /* of the object that is traced in part. Under the driver lock */
 
 uint32_t
 wn_suspect_count(struct wane_header *h, uint64_t w1)
@@ -64,27 +71,49 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
 }
 
 static void
-see_edge(struct wane_visitor *visitor, wane_slot *slot)
+see_edge(struct wn_trial *trial, wane_slot *slot)
 {
     /* acquire E5, E13: the object's header. */
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE));
 
     if (WN_MUTANT(suspect_in_place) && object)
-        fetch_add_relaxed(&WANE_HEADER(object)->word1,
-                          ((struct tracer *)visitor)->trial->spreading ? WN_COUNT_ONE : -WN_COUNT_ONE);
+        fetch_add_relaxed(&WANE_HEADER(object)->word1, trial->spreading ? WN_COUNT_ONE : -WN_COUNT_ONE);
     WN_STEP("suspect:slot-read");
     if (object)
-        wn_trial_edge(((struct tracer *)visitor)->trial, (uintptr_t)WANE_HEADER(object));
+        wn_trial_edge(trial, (uintptr_t)WANE_HEADER(object));
 }
 
 static void
+see_slot(struct wane_visitor *visitor, wane_slot *slot)
+{
+    struct tracer *t = (struct tracer *)visitor;
+
+    if (wn_part_has(&t->part, slot))
+        see_edge(t->trial, slot);
+}
+
+static void
+see_array(struct wane_visitor *visitor, wane_slot *first, size_t count)
+{
+    struct tracer *t = (struct tracer *)visitor;
+    size_t         i, end;
+
+    for (wn_part_of_array(&t->part, first, count, &i, &end); i < end; i++)
+        see_edge(t->trial, &first[i]);
+}
+
+/* What a part has shown may have moved to a later one, or back: this is a guess. Garbage stays as it is. */
+static bool
 trace(struct wn_trial *trial, uintptr_t object)
 {
     struct wane_header *h = (struct wane_header *)object;
-    struct tracer       t = {{see_edge, NULL}, trial};
+    struct tracer       t = {{see_slot, see_array}, trial, trial->partly ? next : wn_part_first()};
 
-    if (!wn_is_gone(load_acquire(&h->word1)))
-        wn_type_trace(wn_type_of(h), h, &t.visitor);
+    if (wn_is_gone(load_acquire(&h->word1)))
+        return true;
+    wn_type_trace(wn_type_of(h), h, &t.visitor);
+    next = wn_part_next(&t.part);
+    return wn_part_is_last(&t.part);
 }
 
 /* One chunk of work in a section of its own. */
@@ -94,7 +123,7 @@ chunk(struct wn_trial *trial, bool (*work)(struct wn_trial *, uint32_t))
     bool done;
 
     wn_driver_breathe();
-    if (!trial->spreading && !wn_trial_prepare(trial, 16 * WN_COLLECT_SLICE))
+    if (!trial->spreading && !wn_trial_prepare(trial, MOST_NEW))
         trial->failed = true;
     if (!WN_MUTANT(suspect_without_section))
         wane_enter();

@@ -143,6 +143,16 @@ is_spent(const struct wn_trial *t, uint32_t budget, uint32_t objects, uint64_t e
     return objects == budget || t->edges - edges >= (uint64_t)budget * WN_TRIAL_EDGES;
 }
 
+/* False: it goes on in another section. */
+static bool
+trace(struct wn_trial *t, uint32_t i)
+{
+    bool whole = t->trace(t, wn_trial_object(&t->node[i]));
+
+    t->partly = whole ? 0 : i + 1;
+    return whole;
+}
+
 bool
 wn_trial_explore(struct wn_trial *t, uint32_t budget)
 {
@@ -151,7 +161,9 @@ wn_trial_explore(struct wn_trial *t, uint32_t budget)
     for (uint32_t n = 0; !is_spent(t, budget, n, edges) && t->cursor < t->count && !t->failed; n++) {
         if (t->cursor + AHEAD < t->count)
             __builtin_prefetch((const void *)wn_trial_object(&t->node[t->cursor + AHEAD]), 1);
-        t->trace(t, wn_trial_object(&t->node[t->cursor++]));
+        if (!trace(t, t->cursor))
+            return t->failed;
+        t->cursor++;
     }
     return t->cursor == t->count || t->failed;
 }
@@ -166,17 +178,24 @@ wn_trial_judge(struct wn_trial *t)
             make_live(t, i);
 }
 
+static bool
+has_more(const struct wn_trial *t)
+{
+    return t->live != WN_TRIAL_NONE || t->partly;
+}
+
 bool
 wn_trial_spread(struct wn_trial *t, uint32_t budget)
 {
     uint64_t edges = t->edges;
 
-    for (uint32_t n = 0; !is_spent(t, budget, n, edges) && t->live != WN_TRIAL_NONE; n++) {
-        struct wn_trial_node *node = &t->node[t->live];
+    for (uint32_t n = 0; !is_spent(t, budget, n, edges) && has_more(t); n++) {
+        uint32_t i = t->partly ? t->partly - 1 : t->live;
 
-        t->live = node->in;
-        if (!WN_MUTANT(suspect_without_spreading))
-            t->trace(t, wn_trial_object(node));
+        if (!t->partly)
+            t->live = t->node[i].in;
+        if (!WN_MUTANT(suspect_without_spreading) && !trace(t, i))
+            break;
     }
-    return t->live == WN_TRIAL_NONE;
+    return !has_more(t);
 }

@@ -35,8 +35,8 @@ struct wn_trial_node {
 struct wn_trial {
     /* Take hold of an object met for the first time and read its count; false: not part of the graph. */
     bool (*claim)(struct wn_trial *trial, uintptr_t object, uint32_t *count);
-    /* Call wn_trial_edge for every reference that the object holds. */
-    void (*trace)(struct wn_trial *trial, uintptr_t object);
+    /* Call wn_trial_edge for every reference that the object holds. False: only for a part of them; the next call goes on. */
+    bool (*trace)(struct wn_trial *trial, uintptr_t object);
 
     struct wn_trial_node *node;
     uint32_t              count, capacity;
@@ -44,6 +44,7 @@ struct wn_trial {
     uint32_t              mask;
     uint32_t              cursor; /* nodes before it are explored, judged */
     uint32_t              live;   /* list of live nodes to spread from, through in */
+    uint32_t              partly; /* the number + 1 of the node that is traced in part; 0: none */
     bool                  spreading;
     bool                  failed; /* out of memory: the answer is incomplete */
     uint32_t              limit;  /* objects at most; beyond them the rest of the graph counts as live. 0: none */

@@ -38,7 +38,7 @@ child_works(bool patient)
     CHILD_CHECK(wane_weak_get(w) == NULL);
     wane_release(w);
     wane_release(ring_of(&node_type, 100, &watch));
-    CHILD_CHECK(wane_collect(WANE_ALL, NULL) == 0);
+    CHILD_CHECK(collect_patiently(WANE_ALL, NULL) == 0);
     CHILD_CHECK(wait_count(&watch, 101));
     if (patient) {
         wane_release(ring_of(&node_type, 100, &watch));
@@ -258,7 +258,7 @@ child_in_finalizer(void *unused)
         wane_clear(&root);
     }
     CHILD_CHECK(wane_barrier() == 0);
-    CHILD_CHECK(wane_collect(WANE_ALL, NULL) == 0);
+    CHILD_CHECK(collect_patiently(WANE_ALL, NULL) == 0);
     CHILD_CHECK(wait_count(&disposed, before + 20));
     return 0;
 }

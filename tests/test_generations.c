@@ -32,7 +32,7 @@ gen_01_effects_and_counters(void **state)
 
         for (int i = 0; i < 10; i++)
             wane_release(ring_of(&node_type, 5, NULL));
-        assert_int_equal(wane_collect(g, &c), 0);
+        assert_int_equal(collect_patiently(g, &c), 0);
         after = stats_now();
         assert_true(wait_count(&disposed, target)); /* the background may have been quicker */
         assert_int_equal(after.died_in_cycles - before.died_in_cycles, 50);
@@ -87,7 +87,7 @@ survive_two(struct node *n)
 {
     for (int g = 0; g < WANE_ALL; g++) {
         touch(n);
-        assert_int_equal(wane_collect(g, NULL), 0);
+        assert_int_equal(collect_patiently(g, NULL), 0);
     }
 }
 
@@ -115,9 +115,9 @@ gen_04_old_ring_behind_a_young_one(void **state)
     survive_two(o);
     wane_put(&y->b, o);
     wane_release(y);
-    assert_int_equal(wane_collect(0, NULL), 0);
+    assert_int_equal(collect_patiently(0, NULL), 0);
     assert_true(wait_count(&disposed, 3));
-    assert_int_equal(wane_collect(WANE_ALL, NULL), 0);
+    assert_int_equal(collect_patiently(WANE_ALL, NULL), 0);
     assert_true(wait_count(&disposed, 7));
 }
 
@@ -154,7 +154,7 @@ gen_10_dead_candidates_give_memory_back(void **state)
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < N; i++)
             touch(&held[i]->n);
-        assert_int_equal(wane_collect(round % WANE_ALL, NULL), 0);
+        assert_int_equal(collect_patiently(round % WANE_ALL, NULL), 0);
     }
     for (int i = 0; i < N; i++)
         wane_release(held[i]);
@@ -227,7 +227,7 @@ heap_make(uint64_t seed)
         heap_store(pick(heap.n), pick(3), pick(5) ? pick(heap.n) : MOST);
         touch(heap.object[pick(heap.n)]);
         if (pick(16) == 0)
-            assert_int_equal(wane_collect((int)pick(WANE_ALL + 1), NULL), 0);
+            assert_int_equal(collect_patiently((int)pick(WANE_ALL + 1), NULL), 0);
     }
     assert_int_equal(atomic_load(&disposed), 0);
 }
@@ -243,7 +243,7 @@ heap_drop(unsigned keep)
             at = (at + 1) % heap.n;
         heap.held[at] = false;
         if (pick(32) == 0)
-            assert_int_equal(wane_collect((int)pick(WANE_ALL), NULL), 0);
+            assert_int_equal(collect_patiently((int)pick(WANE_ALL), NULL), 0);
     }
     for (unsigned i = 0; i < heap.n; i++)
         heap.held[i] = keep && pick(keep) == 0;
@@ -251,7 +251,7 @@ heap_drop(unsigned keep)
         if (!heap.held[i])
             wane_release(heap.object[i]);
         if (pick(32) == 0)
-            assert_int_equal(wane_collect((int)pick(WANE_ALL), NULL), 0);
+            assert_int_equal(collect_patiently((int)pick(WANE_ALL), NULL), 0);
     }
 }
 

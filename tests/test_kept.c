@@ -19,7 +19,7 @@ immortal_inside(void *unused)
     wane_set(&immortal->a, a);
     wane_release(a);
     for (int i = 0; i < 3; i++)
-        CHILD_CHECK(wane_collect(WANE_ALL, NULL) == 0);
+        CHILD_CHECK(collect_patiently(WANE_ALL, NULL) == 0);
     CHILD_CHECK(atomic_load(&disposed) == 0);
     node_check(a);
     wane_clear(&immortal->a);
@@ -52,7 +52,7 @@ immortals_outside(void *unused)
         wane_immortal(immortal[i]);
         wane_set(&ring->b, immortal[i]);
         wane_release(ring);
-        CHILD_CHECK(wane_collect(WANE_ALL, NULL) == 0);
+        CHILD_CHECK(collect_patiently(WANE_ALL, NULL) == 0);
         CHILD_CHECK(atomic_load(&disposed) == 3 * (i + 1));
         node_check(immortal[i]);
     }
@@ -133,13 +133,13 @@ shown_too_often(void *unused)
     wane_set(&n->a, s);
     wane_release(s);
     for (int i = 0; i < 3; i++)
-        CHILD_CHECK(wane_collect(WANE_ALL, NULL) == 0);
+        CHILD_CHECK(collect_patiently(WANE_ALL, NULL) == 0);
     CHILD_CHECK(atomic_load(&disposed) == 0);
     node_check(n);
     node_check(&s->n);
     wane_clear(&s->n.a);
     wane_release(n);
-    CHILD_CHECK(wane_barrier() == 0 && wane_collect(WANE_ALL, NULL) == 0);
+    CHILD_CHECK(wane_barrier() == 0 && collect_patiently(WANE_ALL, NULL) == 0);
     CHILD_CHECK(atomic_load(&disposed) == 2);
     return wane_shutdown();
 }
@@ -195,7 +195,7 @@ shared_by_many(void *unused)
     wane_release(first);
     wane_release(env);
     for (int i = 0; i < 3; i++)
-        CHILD_CHECK(wane_collect(WANE_ALL, NULL) == 0);
+        CHILD_CHECK(collect_patiently(WANE_ALL, NULL) == 0);
     CHILD_CHECK(atomic_load(&disposed) == 0);
     node_check(content);
     return 0;

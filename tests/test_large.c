@@ -97,7 +97,7 @@ collect_long_ring(void *unused)
     (void)unused;
     wane_release(ring_of(&node_type, LONG, NULL));
     EXPECT(wane_barrier() == 0);
-    EXPECT(wane_collect(WANE_ALL, NULL) == 0);
+    EXPECT(collect_patiently(WANE_ALL, NULL) == 0);
     return NULL;
 }
 

@@ -160,7 +160,7 @@ correct_programs_are_left_alone(void **state)
     wane_release(vec);
     wane_clear(&root);
     assert_int_equal(wane_barrier(), 0);
-    assert_int_equal(wane_collect(WANE_ALL, NULL), 0);
+    assert_int_equal(collect_patiently(WANE_ALL, NULL), 0);
 }
 
 SCENE_MAIN(SCENE(mis_04_peek_outside_a_section), SCENE(def_09_borrow_through_a_released_container),

@@ -269,7 +269,7 @@ mem_05_purges_among_users(void **state)
 
 /* ---- Budgets ---------------------------------------------------------------------------------------------------- */
 
-/* More targets than the hard limit allows: the oldest go, and nothing fails. */
+/* More targets than the hard limit allows: the oldest go, not all, and nothing fails. */
 static void
 soft_references_make_room(void **state)
 {
@@ -278,7 +278,7 @@ soft_references_make_room(void **state)
     long         kept = 0;
 
     (void)state;
-    assert_int_equal(wane_budget(2 << 20, 8 << 20), 0);
+    assert_int_equal(wane_budget(6 << 20, 8 << 20), 0);
     for (long i = 0; i < SCALED(N); i++) {
         struct wide *w = wide_new(64); /* half a kilobyte */
 
@@ -291,7 +291,7 @@ soft_references_make_room(void **state)
     assert_true(wane_budget_used() < 9 << 20);
     assert_true(kept > 0);
     if (SCALED(N) == N) /* else all fit */
-        assert_true(kept < N / 2);
+        assert_true(kept < 3 * N / 4);
     for (long i = 0; i < SCALED(N); i++)
         wane_release(soft[i]);
     assert_int_equal(wane_budget(0, 0), 0);

@@ -165,7 +165,7 @@ blocking_calls(void)
     CHILD_CHECK(wane_barrier() == 0);
     CHILD_CHECK(atomic_load(&disposed) == 1);
     wane_release(ring_of(&node_type, 2, NULL));
-    CHILD_CHECK(wane_collect(WANE_ALL, NULL) == 0);
+    CHILD_CHECK(collect_patiently(WANE_ALL, NULL) == 0);
     CHILD_CHECK(atomic_load(&disposed) == 3);
     return 0;
 }

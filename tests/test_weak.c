@@ -495,7 +495,7 @@ ring_prepare(void)
 static void
 ring_collect(void)
 {
-    EXPECT(wane_collect(WANE_ALL, NULL) == 0);
+    EXPECT(collect_patiently(WANE_ALL, NULL) == 0);
 }
 
 /* How long to wait before the upgrade: tuned to where both outcomes occur. */

@@ -79,6 +79,20 @@ enum wane_abort {
  */
 void wane_aborts(uint64_t objects[WANE_ABORTS]);
 
+enum wane_phase {
+    WANE_PHASE_SUSPECT, /* candidates taken over, a grace period, trial deletion */
+    WANE_PHASE_REVIEW,  /* two traces around a grace period */
+    WANE_PHASE_DESTROY, /* weak references decided, members destroyed, the others given back */
+    WANE_PHASES
+};
+
+/**
+ * wane_phases - nanoseconds that collections have spent since the start, by phase, waits for grace periods included
+ *
+ * @nanoseconds  WANE_PHASES numbers, each monotonic
+ */
+void wane_phases(uint64_t nanoseconds[WANE_PHASES]);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -67,6 +67,7 @@ struct ex_search {
     bool               tells, records; /* print what happens; note the places */
     int                mutant;
     bool               hurries; /* what is found need not be short */
+    uint64_t           schedules; /* run so far, by all searches */
     /* of the last run */
     bool               failed, cut;
     char               message[512];

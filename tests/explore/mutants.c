@@ -10,9 +10,13 @@
 #define LISTED(name) &name,
 const struct ex_program *const ex_programs[] = {EX_PROGRAMS(LISTED) NULL};
 
+void (*wn_step_hook)(const char *point); /* where the library has it in step.c, with a mutant for the whole process */
+
 static const char *const names[] = {
-#define NAME(name) [WN_MUT_##name] = #name,
-#include "mutant_names.h"
+    [WN_MUT_none] = "none",
+#define MUTANT(name, what) [WN_MUT_##name] = #name,
+#include "../../src/mutants.h"
+#undef MUTANT
 };
 #define NAMES (sizeof names / sizeof *names)
 

@@ -9,9 +9,6 @@
 
 #include "step.h"
 
-/* What the build was made with. */
-#define EX_MUTANT ((int)EX_BUILT_WITH)
-
 int ex_mutant_named(const char *name); /* -1: there is none */
 int ex_mutants_check(void);            /* each that is in the table fails as the table says; 0: so it is */
 int ex_mutants_survey(uint64_t schedules, uint64_t seed);

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Mutants are chosen at run time: -Dmutant= only says which one is on from the start. */
+/* One process runs with many mutants, one after the other. */
 extern int ex_mutant;
 #define WN_MUTANT_ID ex_mutant
 

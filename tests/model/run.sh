@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # run.sh [--part K] [MODEL.pml ...] - check the models beside this script with SPIN (or those named), and print a table
+# run.sh MODEL.pml:VARIANT ...      - check these broken variants only
 #
 # --part K: of the broken variants only every K-th, another part each day; compiling them takes most of the time.
 #
@@ -9,6 +10,7 @@
 #   VARIANTS: NAME ...       broken variants, each selected by -DNAME (several such lines are one list)
 #   LIMITS: -mDEPTH -D...    optional: the search depth; options for compiling the verifier
 #   ENDS: checked            optional: a process that does not reach its end is an error, too
+# Each line is also left in a file of its own under $WANE_MODEL_RESULTS, if that is set (tools/evidence.py).
 # Exit status: 0; 1: something came out wrong; 77: there is no spin here.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -41,6 +43,9 @@ check() {
     fi
     printf '%-10s %-24s %-7s %12s states %4d s\n' "$(basename "$file" .pml)" "${variant:--}" "$verdict" "${states:-?}" \
         $((SECONDS - began))
+    [ -z "${WANE_MODEL_RESULTS:-}" ] ||
+        echo "$(date -u +%Y-%m-%dT%H:%M:%S+00:00) $verdict ${states:-?} $((SECONDS - began))" \
+            >"$WANE_MODEL_RESULTS/$(basename "$file" .pml).${variant:--}"
     if [ $verdict = WRONG ]; then
         wrong=1
         tail -n 30 log
@@ -51,10 +56,14 @@ part=1
 if [ "${1:-}" = --part ]; then part=$2; shift 2; fi
 turn=$(($(date +%j | sed 's/^0*//') % part))
 [ $# -gt 0 ] || set -- "$here"/*.pml
+[ -z "${WANE_MODEL_RESULTS:-}" ] || mkdir -p "$WANE_MODEL_RESULTS"
 for file; do
     cd "$start" || exit 1
+    variant=
+    case $file in *.pml:*) variant=${file##*:} file=${file%:*} ;; esac
     file=$(cd "$(dirname "$file")" && pwd)/$(basename "$file")
-    check "$file" ""
+    check "$file" "$variant"
+    [ -z "$variant" ] || continue
     for variant in $(key "$file" VARIANTS); do
         [ $turn != 0 ] || check "$file" "$variant"
         turn=$(((turn + 1) % part))
