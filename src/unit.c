@@ -58,6 +58,9 @@ wn_candidates_seal(struct wn_record *r)
 {
     struct wn_chunk *c = wn_log_take(&r->candidates);
 
+    if (WN_MUTANT(handed_late))
+        store_relaxed(&r->candidate_count, 0u);
+    WN_STEP("handover:begin");
     while (c) {
         struct wn_chunk *next = (struct wn_chunk *)c->link.next;
 

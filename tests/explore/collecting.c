@@ -1,26 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * collecting.c - explored programs: the collector between mutators (RACE), finalizers
+ * collecting.c - explored programs: the collector between mutators (RACE-01 to RACE-08)
  */
 #include "programs.h"
 
-static void
-all_die(void)
-{
-    collect_all();
-    EXPECT(dead() == born);
-}
-
 /* ---- RACE-01 to RACE-04 ------------------------------------------------------------------------------------------------- */
-
-static void
-make_noted(void)
-{
-    wane_enter();
-    a = node_new();
-    note(a);
-    wane_leave();
-}
 
 static void
 close_and_keep(void)
@@ -40,8 +24,9 @@ a_is_kept(void)
 }
 
 const struct ex_program race_01 = {
-    .name = "race_01", .scenario = "RACE-01: a new edge to itself after the count was read",
-    .before = {make_noted}, .act = {close_and_keep, collect}, .check = a_is_kept, .deceived = true,
+    .name = "race_01",
+    .scenario = "RACE-01: a new edge to itself after the count was read",
+    .before = {make_noted_a}, .act = {close_and_keep, collect}, .check = a_is_kept, .deceived = true,
 };
 
 static void
@@ -79,7 +64,8 @@ b_is_kept(void)
 }
 
 const struct ex_program race_02 = {
-    .name = "race_02", .scenario = "RACE-02: an edge is displaced and given back between the reading of edges and of counts",
+    .name = "race_02",
+    .scenario = "RACE-02: an edge is displaced and given back between the reading of edges and of counts",
     .before = {make_self_and_partner}, .act = {cut_a, collect}, .check = b_is_kept, .deceived = true,
 };
 
@@ -127,7 +113,8 @@ kept_settles(void)
 }
 
 const struct ex_program race_03 = {
-    .name = "race_03", .scenario = "RACE-03: the owned one is released while its child is borrowed",
+    .name = "race_03",
+    .scenario = "RACE-03: the owned one is released while its child is borrowed",
     .before = {make_ring_held_by_b}, .act = {borrow_and_release, collect}, .check = kept_lives, .deceived = true,
 };
 
@@ -145,7 +132,8 @@ put_and_borrow(void)
 }
 
 const struct ex_program race_03_put = {
-    .name = "race_03_put", .scenario = "RACE-03: the only unit goes into the ring, the borrow goes on",
+    .name = "race_03_put",
+    .scenario = "RACE-03: the only unit goes into the ring, the borrow goes on",
     .before = {make_ring_held_by_b}, .act = {put_and_borrow, collect}, .check = kept_settles, .deceived = true,
 };
 
@@ -196,7 +184,8 @@ kept_if_any(void)
 }
 
 const struct ex_program race_04 = {
-    .name = "race_04", .scenario = "RACE-04, RACE-12: reached through a root that is cleared, retained, counted at other times",
+    .name = "race_04",
+    .scenario = "RACE-04, RACE-12: reached through a root that is cleared, retained, counted at other times",
     .before = {make_rooted_ring}, .act = {borrow_b_and_keep, clear_root_and_tend, collect}, .check = kept_if_any,
     .deceived = true,
 };
@@ -213,14 +202,15 @@ put_and_displace(void)
 }
 
 const struct ex_program displaced = {
-    .name = "displaced", .scenario = "section 8, no trace 2: a unit is displaced between the traces, and waits",
-    .before = {make_noted}, .act = {put_and_displace, collect}, .check = all_die, .deceived = true,
+    .name = "displaced",
+    .scenario = "section 8, no trace 2: a unit is displaced between the traces, and waits",
+    .before = {make_noted_a}, .act = {put_and_displace, collect}, .check = all_die, .deceived = true,
 };
 
 static void
 make_noted_self(void)
 {
-    make_noted();
+    make_noted_a();
     wane_set(&a->s[0], a);
 }
 
@@ -238,7 +228,8 @@ clear_and_put_and_borrow(void)
 }
 
 const struct ex_program race_02_put = {
-    .name = "race_02_put", .scenario = "RACE-02: an edge goes, its unit is given back, another one takes its place, the borrow goes on",
+    .name = "race_02_put",
+    .scenario = "RACE-02: an edge goes, its unit is given back, another one takes its place, the borrow goes on",
     .before = {make_noted_self}, .act = {clear_and_put_and_borrow, collect}, .check = kept_settles, .deceived = true,
 };
 
@@ -262,8 +253,9 @@ put_retain_clear_put(void)
 }
 
 const struct ex_program race_07_self = {
-    .name = "race_07_self", .scenario = "RACE-07 with one object",
-    .before = {make_noted}, .act = {put_retain_clear_put, collect}, .check = kept_settles, .deceived = true,
+    .name = "race_07_self",
+    .scenario = "RACE-07 with one object",
+    .before = {make_noted_a}, .act = {put_retain_clear_put, collect}, .check = kept_settles, .deceived = true,
 };
 
 /* ---- RACE-05 to RACE-08 ------------------------------------------------------------------------------------------------- */
@@ -311,7 +303,8 @@ mover_holds_a(void)
 }
 
 const struct ex_program race_05 = {
-    .name = "race_05", .scenario = "RACE-05: a unit moves between members and is seen twice",
+    .name = "race_05",
+    .scenario = "RACE-05: a unit moves between members and is seen twice",
     .before = {make_movable}, .act = {move_about, collect}, .check = mover_holds_a, .deceived = true,
 };
 
@@ -347,7 +340,8 @@ flip_often(void)
 }
 
 const struct ex_program race_06 = {
-    .name = "race_06", .scenario = "RACE-06: the owner holds always one of two, in turns",
+    .name = "race_06",
+    .scenario = "RACE-06: the owner holds always one of two, in turns",
     .before = {make_alternating}, .act = {flip_often, collect}, .check = kept_lives, .deceived = true,
 };
 
@@ -373,7 +367,8 @@ put_cut_and_put_again(void)
 }
 
 const struct ex_program race_07 = {
-    .name = "race_07", .scenario = "RACE-07: counts are equal at both readings, what they are made of is not",
+    .name = "race_07",
+    .scenario = "RACE-07: counts are equal at both readings, what they are made of is not",
     .before = {make_ring_held_by_b}, .act = {put_cut_and_put_again, collect}, .check = kept_settles, .deceived = true,
 };
 
@@ -414,265 +409,13 @@ c_holds_the_ring(void)
 }
 
 const struct ex_program race_08 = {
-    .name = "race_08", .scenario = "RACE-08: a new edge from an object that was scanned already",
+    .name = "race_08",
+    .scenario = "RACE-08: a new edge from an object that was scanned already",
     .before = {make_ring_and_c}, .act = {store_into_c, collect}, .check = c_holds_the_ring,
 };
 
 const struct ex_program race_08_deceived = {
-    .name = "race_08_deceived", .scenario = "RACE-08 in the review: all were suspected",
+    .name = "race_08_deceived",
+    .scenario = "RACE-08 in the review: all were suspected",
     .before = {make_ring_and_c}, .act = {store_into_c, collect}, .check = c_holds_the_ring, .deceived = true,
-};
-
-/* ---- RACE-10 to RACE-15: marks and deaths -------------------------------------------------------------------------------- */
-
-static void
-release_a(void)
-{
-    wane_enter();
-    wane_release(a);
-    wane_leave();
-}
-
-static void
-make_ring_held_by_a(void)
-{
-    make_ring();
-    wane_enter();
-    note(b);
-    wane_release(b);
-    note(a);
-    wane_leave();
-}
-
-static void
-one_collection_finds_all(void)
-{
-    EXPECT(wane_collect(WANE_ALL, NULL) == 0);
-    EXPECT(dead() == born);
-}
-
-const struct ex_program race_11 = {
-    .name = "race_11", .scenario = "RACE-11: the release meets the mark just as the collector clears it",
-    .before = {make_ring_held_by_a}, .act = {release_a, collect}, .check = one_collection_finds_all,
-};
-
-static void
-make_ring_held_by_others(void)
-{
-    make_ring_held_by_a();
-    wane_enter();
-    wane_retain(a);
-    wane_leave();
-}
-
-static void
-release_a_outside(void)
-{
-    wane_release(a);
-}
-
-const struct ex_program race_40 = {
-    .name = "race_40", .scenario = "RACE-40, BIAS-14: owner and stranger let go at once; one of them makes the candidate",
-    .before = {make_ring_held_by_others}, .act = {release_a, release_a_outside, collect}, .check = one_collection_finds_all,
-};
-
-static void
-make_two_units_in_a_ring(void)
-{
-    wane_enter();
-    a = node_new();
-    b = node_new();
-    wane_leave();
-}
-
-static void
-put_b_into_a(void)
-{
-    wane_put(&a->s[0], b);
-}
-
-static void
-put_a_into_b(void)
-{
-    wane_put(&b->s[0], a);
-}
-
-const struct ex_program closed_by_two = {
-    .name = "closed_by_two", .scenario = "CYC-06: two threads close a ring with their last units, one edge each",
-    .before = {make_two_units_in_a_ring}, .act = {put_b_into_a, put_a_into_b}, .check = one_collection_finds_all,
-};
-
-static void
-die_and_be_born(void)
-{
-    wane_enter();
-    wane_release(a);
-    b = node_new();
-    wane_leave();
-    use(b);
-}
-
-static void
-b_lives(void)
-{
-    use(b);
-    EXPECT(count_of(b) == 1);
-    wane_release(b);
-    all_die();
-}
-
-const struct ex_program race_13 = {
-    .name = "race_13", .scenario = "RACE-13: a candidate dies and its memory would be used again",
-    .before = {make_noted}, .act = {die_and_be_born, collect}, .check = b_lives,
-};
-
-static void
-make_chain(void)
-{
-    wane_enter();
-    a = node_new();
-    b = node_new();
-    c = node_new();
-    wane_put(&a->s[0], b);
-    wane_put(&b->s[0], c);
-    note(a);
-    wane_leave();
-}
-
-static void
-cut_chain(void)
-{
-    wane_clear(&a->s[0]);
-    tend();
-    wane_release(a);
-    tend();
-}
-
-const struct ex_program race_14 = {
-    .name = "race_14", .scenario = "RACE-14, RACE-26: a chain dies by its counts while the collector goes along it",
-    .before = {make_chain}, .act = {cut_chain, collect}, .check = all_die,
-};
-
-static void
-break_ring(void)
-{
-    wane_clear(&a->s[0]);
-    wane_release(a);
-    tend();
-    tend();
-}
-
-const struct ex_program race_15 = {
-    .name = "race_15", .scenario = "RACE-14, RACE-15: a ring is broken and dies by its counts, or the collector finds it",
-    .before = {make_ring_held_by_a}, .act = {break_ring, collect}, .check = all_die,
-};
-
-static void
-make_bare_chain(void)
-{
-    make_noted();
-    wane_enter();
-    wane_put_private(&a->s[0], bare_new());
-    wane_put_private(&a->s[1], bare_new());
-    wane_leave();
-}
-
-static void
-drop_children_at_once(void)
-{
-    wane_enter();
-    wane_clear_private(&a->s[0]);
-    wane_clear_private(&a->s[1]);
-    wane_leave();
-}
-
-static void
-a_ends(void)
-{
-    wane_release(a);
-    all_die();
-}
-
-const struct ex_program dies_in_a_scan = {
-    .name = "dies_in_a_scan", .scenario = "section 7: what dies plainly is freed at once, unless the collector may be on its way to it",
-    .before = {make_bare_chain}, .act = {drop_children_at_once, collect}, .check = a_ends,
-};
-
-/* ---- Finalizers ----------------------------------------------------------------------------------------------------------- */
-
-static void
-revive_in_root(struct node *n)
-{
-    wane_set(&root, n);
-}
-
-static void
-make_final_ring(void)
-{
-    on_final = revive_in_root;
-    wane_enter();
-    a = final_new();
-    b = node_new();
-    wane_set(&a->s[0], b);
-    wane_set(&b->s[0], a);
-    note(a);
-    wane_release(b);
-    weak = wane_weak(a);
-    wane_leave();
-}
-
-static void
-collect_and_finalize(void)
-{
-    collect();
-    (void)wane_run_finalizers();
-}
-
-static void
-grab_from_root(void)
-{
-    struct node *n = wane_get(&root);
-
-    if (n) {
-        use(n);
-        use(wane_peek(&n->s[0]));
-        wane_release(n);
-    }
-    wane_clear(&root);
-}
-
-static void
-finalized_once(void)
-{
-    for (int i = 0; i < 100 && dead() < born; i++) { /* the finalizer may be running on a thread of the library's */
-        collect_all();
-        wane_clear(&root);
-        ex_sleep(1000000, "a finalizer");
-    }
-    EXPECT(dead() == born);
-    EXPECT(finalized[1] == 1);
-    EXPECT(wane_weak_get(weak) == NULL);
-    wane_release(weak);
-    all_die();
-}
-
-const struct ex_program revived = {
-    .name = "revived", .scenario = "RACE-34, RACE-35, FIN-17: a finalizer stores its object, which is grabbed and dropped again",
-    .before = {make_final_ring}, .act = {release_a, grab_from_root, collect_and_finalize}, .check = finalized_once,
-};
-
-static void
-upgrade_and_drop(void)
-{
-    struct node *n = wane_weak_get(weak);
-
-    if (n) {
-        use(n);
-        wane_release(n);
-    }
-}
-
-const struct ex_program final_upgrade = {
-    .name = "final_upgrade", .scenario = "FIN-16, RACE-16: finalizers are made due while somebody upgrades a member",
-    .before = {make_final_ring}, .act = {release_a, upgrade_and_drop, collect_and_finalize}, .check = finalized_once,
 };

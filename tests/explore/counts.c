@@ -75,12 +75,14 @@ is_gone_after_a_barrier(void)
 }
 
 const struct ex_program two_zero_makers = {
-    .name = "two_zero_makers", .scenario = "BIAS-02, CNT-03: the owner's last release against a stranger's",
+    .name = "two_zero_makers",
+    .scenario = "BIAS-02, CNT-03: the owner's last release against a stranger's",
     .before = {make_leaf_for_two}, .act = {release_a_inside, release_a}, .check = is_gone_after_a_barrier,
 };
 
 const struct ex_program three_releases = {
-    .name = "three_releases", .scenario = "BIAS-01, BIAS-10, CNT-01: owner and two strangers; merge, queue, candidate marks",
+    .name = "three_releases",
+    .scenario = "BIAS-01, BIAS-10, CNT-01: owner and two strangers; merge, queue, candidate marks",
     .before = {make_for_three}, .act = {retain_and_release_a, release_a_inside, release_a}, .check = is_gone_after_a_barrier,
 };
 
@@ -101,7 +103,8 @@ retain_a(void)
 }
 
 const struct ex_program merge_lives = {
-    .name = "merge_lives", .scenario = "BIAS-01: the owner's last unit goes while a stranger holds one, who then kills",
+    .name = "merge_lives",
+    .scenario = "BIAS-01: the owner's last unit goes while a stranger holds one, who then kills",
     .before = {make_leaf, retain_a}, .act = {release_a_inside, release_a}, .check = is_gone_after_a_barrier,
 };
 
@@ -117,7 +120,8 @@ barrier(void)
 }
 
 const struct ex_program owner_exits = {
-    .name = "owner_exits", .scenario = "BIAS-04, LIFE-01: the owner ends between the look at it and the push; a driver acts for it",
+    .name = "owner_exits",
+    .scenario = "BIAS-04, LIFE-01: the owner ends between the look at it and the push; a driver acts for it",
     .before = {make_a}, .act = {nothing, release_a, barrier}, .check = is_gone_after_a_barrier,
 };
 
@@ -142,7 +146,8 @@ release_and_come_again(void)
 }
 
 const struct ex_program adopted_record = {
-    .name = "adopted_record", .scenario = "RACE-31, BIAS-15: a record with a queue is used again while a stranger gives it more",
+    .name = "adopted_record",
+    .scenario = "RACE-31, BIAS-15: a record with a queue is used again while a stranger gives it more",
     .before = {make_for_two, nothing}, .act = {nothing, release_and_come_again, use_in_a_section, release_a_inside},
     .check = is_gone_after_a_barrier,
 };
@@ -175,7 +180,8 @@ is_it_mine(void)
 }
 
 const struct ex_program unique = {
-    .name = "unique", .scenario = "CNT-06, FIN-20: who is told that it is the only holder is the only holder",
+    .name = "unique",
+    .scenario = "CNT-06, FIN-20: who is told that it is the only holder is the only holder",
     .before = {make_a, retain_owned}, .act = {is_it_mine, give_up}, .check = is_gone_after_a_barrier,
 };
 
@@ -220,7 +226,8 @@ get_other(void)
 }
 
 const struct ex_program slots = {
-    .name = "slots", .scenario = "SLOT-01, SLOT-04, DEF-14: take, clear and get of one object; its last units are in the logs",
+    .name = "slots",
+    .scenario = "SLOT-01, SLOT-04, DEF-14: take, clear and get of one object; its last units are in the logs",
     .before = {make_merged}, .act = {take_and_release, clear_other, get_other}, .check = is_gone_after_a_barrier,
 };
 
@@ -282,12 +289,14 @@ roots_are_gone(void)
 }
 
 const struct ex_program tickets = {
-    .name = "tickets", .scenario = "DEF-01, DEF-03: borrowed, displaced, given back after the grace period",
+    .name = "tickets",
+    .scenario = "DEF-01, DEF-03: borrowed, displaced, given back after the grace period",
     .before = {make_rooted}, .act = {borrow_twice, replace_root, clear_root_and_wait}, .check = roots_are_gone,
 };
 
 const struct ex_program tickets_fenced = {
-    .name = "tickets_fenced", .scenario = "DEF-01 as where there is no membarrier",
+    .name = "tickets_fenced",
+    .scenario = "DEF-01 as where there is no membarrier",
     .before = {make_rooted}, .act = {borrow_twice, replace_root, clear_root_and_wait}, .check = roots_are_gone, .fences = true,
 };
 
@@ -341,12 +350,14 @@ release_twice(void)
 }
 
 const struct ex_program claim = {
-    .name = "claim", .scenario = "DRV-10, BIAS-09: enter and leave against a driver that acts for the record",
+    .name = "claim",
+    .scenario = "DRV-10, BIAS-09: enter and leave against a driver that acts for the record",
     .before = {make_own_for_two}, .act = {own_work, release_twice, work_for_the_owner}, .check = is_gone_after_a_barrier,
 };
 
 const struct ex_program claim_fenced = {
-    .name = "claim_fenced", .scenario = "BIAS-09 as where there is no membarrier",
+    .name = "claim_fenced",
+    .scenario = "BIAS-09 as where there is no membarrier",
     .before = {make_own_for_two}, .act = {own_work, release_twice, work_for_the_owner}, .check = is_gone_after_a_barrier,
     .fences = true,
 };
@@ -368,7 +379,8 @@ release_and_drive(void)
 }
 
 const struct ex_program claim_small = {
-    .name = "claim_small", .scenario = "DRV-10: one section, one claim",
+    .name = "claim_small",
+    .scenario = "DRV-10: one section, one claim",
     .before = {make_leaf_for_two}, .act = {enter_once, release_and_drive}, .check = is_gone_after_a_barrier,
 };
 
@@ -383,8 +395,10 @@ the_background_comes(void)
 }
 
 const struct ex_program reported = {
-    .name = "reported", .scenario = "DEF-13: a backlog is reported, and the background comes, whoever sleeps or has ended",
-    .before = {make_for_three}, .act = {release_a_inside, release_a, release_a}, .check = the_background_comes, .background = true,
+    .name = "reported",
+    .scenario = "DEF-13: a backlog is reported, and the background comes, whoever sleeps or has ended",
+    .before = {make_for_three}, .act = {release_a_inside, release_a, release_a},
+    .check = the_background_comes, .background = true,
 };
 
 static void
@@ -396,7 +410,8 @@ make_garbage(void)
 }
 
 const struct ex_program found_alone = {
-    .name = "found_alone", .scenario = "LIFE-05, BIAS-13: a ring is found by the background after its owner has ended",
+    .name = "found_alone",
+    .scenario = "LIFE-05, BIAS-13: a ring is found by the background after its owner has ended",
     .before = {make_rooted}, .act = {make_garbage, clear_root}, .check = the_background_comes, .background = true,
 };
 
@@ -434,7 +449,8 @@ take_parcel(void)
 }
 
 const struct ex_program given = {
-    .name = "given", .scenario = "hand-off: given and adopted while the collector looks at it",
+    .name = "given",
+    .scenario = "hand-off: given and adopted while the collector looks at it",
     .before = {make_noted_parcel}, .act = {give_parcel, take_parcel, collect}, .check = is_gone_after_a_barrier, .deceived = true,
 };
 
@@ -465,7 +481,8 @@ parcel_is_gone(void)
 }
 
 const struct ex_program given_met = {
-    .name = "given_met", .scenario = "hand-off: taken out of a container that the collector traces, and given away",
+    .name = "given_met",
+    .scenario = "hand-off: taken out of a container that the collector traces, and given away",
     .before = {make_noted_container}, .act = {take_out_and_give, take_parcel, collect}, .check = parcel_is_gone, .deceived = true,
 };
 
@@ -515,6 +532,7 @@ clear_and_collect(void)
 }
 
 const struct ex_program shared = {
-    .name = "shared", .scenario = "shared objects: counted apart, unshared, the last holder gone, in any order",
+    .name = "shared",
+    .scenario = "shared objects: counted apart, unshared, the last holder gone, in any order",
     .before = {make_shared}, .act = {unshare_a, count_apart, clear_and_collect, count_apart}, .check = is_gone_after_a_barrier,
 };

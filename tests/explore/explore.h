@@ -67,6 +67,7 @@ struct ex_search {
     bool               tells, records; /* print what happens; note the places */
     int                mutant;
     bool               hurries; /* what is found need not be short */
+    uint64_t           schedules; /* run so far, by all searches */
     /* of the last run */
     bool               failed, cut;
     char               message[512];
@@ -116,6 +117,8 @@ uint64_t ex_now(void);
 unsigned ex_self(void);
 unsigned ex_thread_start(const char *name, void *(*fn)(void *), void *arg);
 bool     ex_thread_has_ended(unsigned thread);
+unsigned ex_threads(void); /* so far; ended ones too */
+struct ex_buffer *ex_thread_buffer(unsigned thread);
 uint32_t ex_thread_points(unsigned thread); /* passed so far */
 uint32_t ex_thread_named(unsigned thread);
 const void *ex_thread_end(unsigned thread); /* what to wait on for it */

@@ -21,6 +21,7 @@ static const char usage[] =
     "  --mutant NAME   with one step of a protocol taken out (src/mutants.h)\n"
     "  --mutants       each mutant that is known to fail: after how many schedules?\n"
     "  --survey        all mutants against all programs: who finds what?\n"
+    "  --results FILE  the sums, as JSON\n"
     "  --list          the programs\n";
 
 static struct {
@@ -30,7 +31,7 @@ static struct {
     uint64_t    schedules, seed;
     double      seconds;
     unsigned    bound;
-    const char *replay, *mutant;
+    const char *replay, *mutant, *results;
     bool        mutants, survey, list;
 } o = {.seed = 1, .bound = 2, .how = EX_BY_BOTH};
 
@@ -69,6 +70,8 @@ option(const char *name, const char *value)
         o.replay = value;
     else if (strcmp(name, "--mutant") == 0)
         o.mutant = value;
+    else if (strcmp(name, "--results") == 0)
+        o.results = value;
     else
         return false;
     return true;
@@ -126,6 +129,18 @@ tell_failure(const struct ex_program *p, struct ex_found *f)
     free(text);
 }
 
+static void
+write_results(unsigned programs, unsigned failed)
+{
+    FILE *file = o.results ? fopen(o.results, "w") : NULL;
+
+    if (!file)
+        return;
+    fprintf(file, "{\"programs\": %u, \"schedules\": %" PRIu64 ", \"seed\": %" PRIu64 ", \"failures\": %u}\n", programs,
+            ex->schedules, o.seed, failed);
+    fclose(file);
+}
+
 static bool
 explore(const struct ex_program *p, double ends)
 {
@@ -136,6 +151,7 @@ explore(const struct ex_program *p, double ends)
     ex_search(p, o.how, o.seed, o.schedules, ends, o.bound, f);
     took = ex_seconds() - began;
     failed = f->failed;
+    ex->schedules += f->runs;
     printf("%-24s %s %8" PRIu64 " schedules, %" PRIu64 " points and %" PRIu64 " switches each, %.0f a second", p->name,
            failed ? "FAILS " : "passes", f->runs, f->points / (f->runs ? f->runs : 1), f->switches / (f->runs ? f->runs : 1),
            (double)f->runs / took);
@@ -167,6 +183,7 @@ explore_all(void)
             done++;
             failed += !explore(ex_programs[i], o.seconds > 0 ? began + o.seconds * done / wanted : 0);
         }
+    write_results(wanted, failed);
     printf("%u programs, %u failed, %.1f s\n", wanted, failed, ex_seconds() - began);
     return failed > 0;
 }

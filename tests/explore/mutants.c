@@ -96,6 +96,7 @@ static const struct known {
     {WN_MUT_weak_freed_at_once, &weak_death},
     {WN_MUT_notify_ignores_death, &notified},
     {WN_MUT_cancel_by_store, &notified},
+    {WN_MUT_handed_late, &found_alone},
     {WN_MUT_claim_ignored, &claim},
     {WN_MUT_claim_looks_first, &claim},
     {WN_MUT_claim_no_membarrier, &claim},

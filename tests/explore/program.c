@@ -163,6 +163,22 @@ collect_all(void)
 }
 
 void
+all_die(void)
+{
+    collect_all();
+    EXPECT(dead() == born);
+}
+
+void
+make_noted_a(void)
+{
+    wane_enter();
+    a = node_new();
+    note(a);
+    wane_leave();
+}
+
+void
 clear_root(void)
 {
     wane_clear(&root);

@@ -40,8 +40,10 @@ void         tend(void);             /* log, queue and graves of the caller's re
 void         pass_grace(void);       /* and gives back what the caller has displaced, if no section holds it up */
 void         collect(void);          /* once; whatever comes of it */
 void         collect_all(void);      /* until it has freed what it can */
+void         all_die(void);          /* .. and that must be all */
 
 void clear_root(void);
+void make_noted_a(void); /* a candidate, held by the caller */
 void make_ring(void); /* a.0 = b, b.0 = a; the caller owns both */
 
 /* What threads tell each other. */

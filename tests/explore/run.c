@@ -307,135 +307,6 @@ ex_choices(bool on)
         ex_strategy_begin();
 }
 
-/* ---- Store buffers ---------------------------------------------------------------------------------------------------- */
-
-void
-ex_drain_own(void)
-{
-    ex_buffer_drain(&thread[self].buffer, EX_BUFFER);
-}
-
-void
-ex_buffers_drain(void)
-{
-    for (unsigned i = 0; i < threads; i++)
-        ex_buffer_drain(&thread[i].buffer, EX_BUFFER);
-}
-
-void
-ex_buffers_forget(uintptr_t begin, uintptr_t end)
-{
-    ex_buffer_forget(&thread[self].buffer, begin, end);
-}
-
-static void
-check_address(const volatile void *p, const char *what)
-{
-    if (ex_heap_is_freed((uintptr_t)p))
-        ex_fail("%s freed memory", what);
-}
-
-static uint64_t
-read_memory(const volatile void *p, unsigned size)
-{
-    switch (size) {
-    case 1: return *(const volatile uint8_t *)p;
-    case 2: return *(const volatile uint16_t *)p;
-    case 4: return *(const volatile uint32_t *)p;
-    default: return *(const volatile uint64_t *)p;
-    }
-}
-
-static void
-write_memory(volatile void *p, unsigned size, uint64_t value)
-{
-    switch (size) {
-    case 1: *(volatile uint8_t *)p = (uint8_t)value; break;
-    case 2: *(volatile uint16_t *)p = (uint16_t)value; break;
-    case 4: *(volatile uint32_t *)p = (uint32_t)value; break;
-    default: *(volatile uint64_t *)p = value; break;
-    }
-}
-
-uint64_t
-ex_load(const volatile void *p, unsigned size, const char *where)
-{
-    uint64_t value;
-
-    if (!running)
-        return read_memory(p, size);
-    ex_point(p, false, where);
-    if (ex_buffer_find(&thread[self].buffer, (uintptr_t)p, size, &value))
-        return value;
-    check_address(p, "reads");
-    return read_memory(p, size);
-}
-
-void
-ex_store(volatile void *p, unsigned size, uint64_t value, int order, const char *where)
-{
-    if (!running) {
-        write_memory(p, size, value);
-        return;
-    }
-    ex_point(p, true, where);
-    check_address(p, "writes");
-    if (ex->plan.buffered && order != __ATOMIC_SEQ_CST) {
-        ex_buffer_add(&thread[self].buffer, (struct ex_entry){(uintptr_t)p, value, size, where});
-        return;
-    }
-    ex_drain_own();
-    write_memory(p, size, value);
-}
-
-static uint64_t
-result(enum ex_rmw what, uint64_t old, uint64_t value)
-{
-    return what == EX_XCHG ? value : what == EX_ADD ? old + value : what == EX_OR ? old | value : old & value;
-}
-
-uint64_t
-ex_rmw(volatile void *p, unsigned size, enum ex_rmw what, uint64_t value, const char *where)
-{
-    uint64_t old;
-
-    if (running) {
-        ex_point(p, true, where);
-        ex_drain_own();
-        check_address(p, "changes");
-    }
-    old = read_memory(p, size);
-    write_memory(p, size, result(what, old, value));
-    return old;
-}
-
-bool
-ex_cas(volatile void *p, unsigned size, void *expected, uint64_t desired, const char *where)
-{
-    uint64_t old, want = read_memory(expected, size);
-
-    if (running) {
-        ex_point(p, true, where);
-        ex_drain_own();
-        check_address(p, "changes");
-    }
-    old = read_memory(p, size);
-    if (old == want)
-        write_memory(p, size, desired);
-    else
-        write_memory(expected, size, old);
-    return old == want;
-}
-
-void
-ex_fence(const char *where)
-{
-    if (!running)
-        return;
-    ex_point(NULL, false, where);
-    ex_drain_own();
-}
-
 /* ---- Waiting ---------------------------------------------------------------------------------------------------------- */
 
 bool
@@ -473,6 +344,18 @@ ex_wake(const void *on)
 }
 
 /* ---- Threads ---------------------------------------------------------------------------------------------------------- */
+
+unsigned
+ex_threads(void)
+{
+    return threads;
+}
+
+struct ex_buffer *
+ex_thread_buffer(unsigned t)
+{
+    return &thread[t].buffer;
+}
 
 const void *
 ex_thread_end(unsigned t)

@@ -4,10 +4,12 @@
  *
  *   replay  what the plan says, else the default; an exhaustive search replays plans that it makes up (search.c)
  *   random  after a random number of points, a random thread
- *   PCT     the thread with the highest priority that can go on; priorities are random, and at depth - 1 random places the running
- *           thread gets the lowest. A place is a point of a random thread, so that short threads are not passed over beside a
- *           collector, or a named step of one, of which there are fewer (Burckhardt, Kothari, Musuvathi, Nagarakatte: A randomized scheduler with probabilistic
- *           guarantees of finding bugs, ASPLOS 2010)
+ *   PCT     the thread with the highest priority that can go on; priorities are random, and at depth - 1 random places the
+ *           running thread gets the lowest. A place is a point of a random thread, so that short threads are not passed over
+ *           beside a collector, or a named step of one, of which there are fewer
+ *
+ * Source of the last: Burckhardt, Kothari, Musuvathi, Nagarakatte, A randomized scheduler with probabilistic guarantees of
+ * finding bugs, ASPLOS 2010.
  */
 #include "explore.h"
 

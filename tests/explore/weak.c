@@ -57,7 +57,8 @@ a_ends(void)
 }
 
 const struct ex_program weak_death = {
-    .name = "weak_death", .scenario = "WEAK-02, WEAK-13: the last release against an upgrade",
+    .name = "weak_death",
+    .scenario = "WEAK-02, WEAK-13: the last release against an upgrade",
     .before = {make_watched}, .act = {release_a, upgrade_a}, .check = a_ends,
 };
 
@@ -83,7 +84,8 @@ die_and_watch_another(void)
 }
 
 const struct ex_program weak_reused = {
-    .name = "weak_reused", .scenario = "WEAK-06, WEAK-12: the target's memory, and the table's way to it, after the death",
+    .name = "weak_reused",
+    .scenario = "WEAK-06, WEAK-12: the target's memory, and the table's way to it, after the death",
     .before = {make_watched}, .act = {die_and_watch_another, upgrade_a}, .check = a_ends,
 };
 
@@ -110,7 +112,8 @@ make_watched_for_two(void)
 }
 
 const struct ex_program weak_made = {
-    .name = "weak_made", .scenario = "WEAK-01, WEAK-06: a weak reference is made while others let go and upgrade",
+    .name = "weak_made",
+    .scenario = "WEAK-01, WEAK-06: a weak reference is made while others let go and upgrade",
     .before = {make_watched_for_two}, .act = {release_a, watch_a_too, upgrade_a}, .check = a_ends,
 };
 
@@ -146,11 +149,12 @@ each_call_once(void)
 }
 
 const struct ex_program notified = {
-    .name = "notified", .scenario = "callbacks: registered, cancelled, registered again, and the death",
+    .name = "notified",
+    .scenario = "callbacks: registered, cancelled, registered again, and the death",
     .before = {make_watched}, .act = {release_a, notify_and_cancel}, .check = each_call_once,
 };
 
-/* ---- The decision ----------------------------------------------------------------------------------------------------------- */
+/* ---- The decision -------------------------------------------------------------------------------------------------------- */
 
 static void
 make_watched_ring(void)
@@ -189,7 +193,8 @@ ring_agrees(void)
 }
 
 const struct ex_program race_19 = {
-    .name = "race_19", .scenario = "RACE-17, RACE-18, RACE-19: two upgrades of members against the decision",
+    .name = "race_19",
+    .scenario = "RACE-17, RACE-18, RACE-19: two upgrades of members against the decision",
     .before = {make_watched_ring}, .act = {upgrade_a, upgrade_b, collect}, .check = ring_agrees,
 };
 
@@ -223,7 +228,8 @@ ring_is_consistent(void)
 }
 
 const struct ex_program race_17 = {
-    .name = "race_17", .scenario = "RACE-17: an upgrade aborts one decision, another one is taken afterwards",
+    .name = "race_17",
+    .scenario = "RACE-17: an upgrade aborts one decision, another one is taken afterwards",
     .before = {make_watched_ring}, .act = {upgrade_a, upgrade_b_and_drop, collect_twice}, .check = ring_is_consistent,
 };
 
@@ -283,6 +289,7 @@ rings_agree(void)
 }
 
 const struct ex_program two_decisions = {
-    .name = "two_decisions", .scenario = "RACE-17, section 8: an upgrade meets the decision on another component",
+    .name = "two_decisions",
+    .scenario = "RACE-17, section 8: an upgrade meets the decision on another component",
     .before = {make_two_watched_rings}, .act = {upgrade_a_and_c, upgrade_d_and_b, collect_twice}, .check = rings_agree,
 };
