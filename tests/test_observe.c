@@ -118,7 +118,8 @@ half_dispose(void *object)
 
 static const uint32_t   half_slots[] = {offsetof(struct half, plain)};
 static struct wane_type half_type = {
-    .name = "half", .size = sizeof(struct half), .slots = half_slots, .slot_count = 1, .trace = half_trace, .dispose = half_dispose};
+    .name = "half", .size = sizeof(struct half), .slots = half_slots, .slot_count = 1,
+    .trace = half_trace, .dispose = half_dispose};
 
 static void
 obs_04_what_is_half_made_is_not_traced(void **state)

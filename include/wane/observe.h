@@ -67,6 +67,22 @@ int wane_slot_names(struct wane_type *type, const char *const *names);
  */
 int wane_snapshot_write(int fd);
 
+/**
+ * wane_metrics_write - write all statistics as OpenMetrics text, for Prometheus and its like
+ *
+ * @fd       where; a scraper's connection, after the header "content-type: application/openmetrics-text; version=1.0.0"
+ * Returns   0; -ENOMEM; or -errno of a write
+ * Threads   any, inside or outside a section (the descriptor may block; do not let a section wait for it)
+ * Progress  linear in types and records
+ *
+ * wane_stats_json_write - the same numbers as a JSON object: stats, memory, aborts, phases, histograms, types
+ *
+ * What it holds: wane_stats, wane_memory_stats, wane_aborts, wane_phases, wane_type_stats, and two histograms by powers of two:
+ * how long each collection took, and how long the driver waited for each grace period that a collection or a barrier needed.
+ */
+int wane_metrics_write(int fd);
+int wane_stats_json_write(int fd);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }
