@@ -83,6 +83,31 @@ int wane_snapshot_write(int fd);
 int wane_metrics_write(int fd);
 int wane_stats_json_write(int fd);
 
+/**
+ * wane_explain - write what is known of one object, in words
+ *
+ * @object   owned by the caller
+ * @fd       where; a few lines: its units, whose it is, what its flags say, which slots hold it (the first 32; only of observed
+ *           objects), how many units no such slot explains, and the section that grace periods wait for, if any
+ * Returns   0; -EDEADLK inside a section; -ENOMEM; -errno of a write
+ * Counts    none
+ * Threads   any, outside sections
+ * Progress  as wane_snapshot_write, without a file. The words are looked at before the slots, so numbers may disagree
+ *           while other threads use the object
+ */
+int wane_explain(const void *object, int fd);
+
+/**
+ * wane_leak_report - write what is alive, by type; of the observed types also how one object of each is held
+ *
+ * @fd       where; without immortal objects, those with the most bytes first. Call wane_collect before, or it shows garbage, too
+ * Returns   0; -EDEADLK inside a section; -ENOMEM; -EAGAIN as wane_snapshot_write; -errno of a write
+ * Counts    none
+ * Threads   any, outside sections
+ * Progress  as wane_snapshot_write, without a file: up to 13 walks through the observed heap, and 20 bytes an object
+ */
+int wane_leak_report(int fd);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }
