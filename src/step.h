@@ -79,6 +79,8 @@ enum wn_mutant {
     WN_MUT_merge_publishes_first,   /* the owner's last release gives word0 up after MERGED is seen */
     WN_MUT_part_believed,           /* a wide object's array may be another between the parts of one trace */
     WN_MUT_part_ignores_grace,      /* and its memory may be used again */
+    WN_MUT_noted_until_counted,     /* a plain death clears its bit in the registry after it has looked at wn_collecting */
+    WN_MUT_walk_frees_at_once,      /* a walk does not set wn_collecting */
     WN_MUT_backlog_silent,          /* a push that is seen after the backlog was cleared is not reported again */
 };
 #ifndef WN_MUTANT_ID

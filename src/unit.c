@@ -115,7 +115,8 @@ add_dying(struct wane_header *h, struct wn_record *r)
 static void
 dies_plain(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 {
-    wn_registry_remove(h);
+    if (!WN_MUTANT(noted_until_counted))
+        wn_registry_remove(h);
     /* The stores that made it unreachable come before this look (H8); the collector's membarrier answers. */
     wn_mutator_fence();
     WN_STEP("death:plain");

@@ -162,6 +162,8 @@ try_batch(struct wn_walk *walk, bool *more)
         return false;
     begun = wn_collecting_begin();
     if (begun) {
+        if (WN_MUTANT(walk_frees_at_once))
+            wn_collecting_end();
         wane_enter();
         *more = batch(walk);
         wane_leave();

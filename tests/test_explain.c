@@ -158,7 +158,8 @@ obs_24_leaks_have_paths(void **state)
     wane_barrier();
     assert_int_equal(wane_leak_report(r.fd), 0);
     assert_report_says(&r, (const char *[]){"3 objects alive\n", "2 of type 'node'", "held from outside -> node",
-                                            "1 of type 'leaf'", "held from outside -> node.middle -> node.right -> leaf\n", NULL});
+                                            "1 of type 'leaf'",
+                                            "held from outside -> node.middle -> node.right -> leaf\n", NULL});
     report_close(&r);
     r = report_open();
     wane_release(root);
