@@ -331,12 +331,14 @@ snapshot_in_child(void *path)
 static void
 obs_09_in_the_child_of_a_fork(void **state)
 {
-    struct report r = report_open();
-    struct node  *n = node_new();
+    struct report r;
+    struct node  *n;
     struct child  c;
 
     skip_where_children_have_no_memory();
     (void)state;
+    r = report_open();
+    n = node_new();
     wane_put(&n->a, leaf_new());
     c = run_child(snapshot_in_child, r.path);
     assert_child_ok(&c);
