@@ -11,6 +11,7 @@
  * Orderings: none of its own. The length travels with the array's address (edge E5 of the slot it is read from).
  */
 #include <wane/containers.h>
+#include <wane/observe.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,14 +29,15 @@ trace(const void *object, struct wane_visitor *visitor)
 {
     const struct wane_array *array = object;
 
-    wane_visit_array(visitor, array->slots, array->length);
+    /* Not by the length: it may not be written yet. */
+    wane_visit_array(visitor, array->slots, (wane_size_of(object) - sizeof *array) / sizeof(wane_slot));
 }
 
 static struct wane_type array_type = {
     .name = "wane_array",
     .size = sizeof(struct wane_array),
     .trace = trace,
-    .flags = WANE_SIZED,
+    .flags = WANE_SIZED | WANE_TRACED_EARLY,
 };
 
 struct wane_array *

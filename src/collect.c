@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "govern.h"
+#include "histogram.h"
 #include "scratch.h"
 #include "step.h"
 
@@ -309,6 +310,7 @@ wn_collection_run(int generation, uint32_t most, struct wane_collected *result)
     c->result.nanoseconds = wn_now() - start;
     close_collection(c);
     add_totals(&c->result);
+    wn_histogram_add(&wn_collection_times, c->result.nanoseconds);
     *result = c->result;
     wn_govern_tell(true, generation, result);
 }

@@ -64,6 +64,11 @@ bool wn_suspect(struct wn_collection *c);
 bool wn_review(struct wn_collection *c);
 void wn_settle(struct wn_collection *c);
 
+/* Between these what dies is not freed at once (death.h). Driver lock held. begin: false: membarrier has just been lost, and
+ * mutators may not know it yet. */
+bool wn_collecting_begin(void);
+void wn_collecting_end(void);
+
 /* m is destroyed, or about to be: it is not given back. */
 void wn_member_let_go(struct wn_collection *c, struct wn_member *m);
 

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "gate.h"
 #include "memory.h"
+#include "registry.h"
 #include "step.h"
 #include "weak.h"
 
@@ -102,6 +103,7 @@ wn_count_death(struct wn_record *r, const struct wn_type *t, const struct wane_h
 {
     size_t size = wn_type_payload_size(t, h);
 
+    wn_registry_remove((struct wane_header *)(uintptr_t)h);
     wn_type_counts_add(r, t->id, -1, -(int64_t)size);
     wn_counter_add_end(&r->counters.died, 1);
     wn_counter_add_end(&r->counters.bytes_died, size);

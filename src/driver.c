@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "gate.h"
+#include "histogram.h"
 #include "step.h"
 
 #define SLICE_NS 50000 /* a claim is held no longer */
@@ -252,6 +253,8 @@ is_over(uint64_t deadline)
 static bool
 wait_for_ticket(uint64_t ticket, uint64_t deadline)
 {
+    uint64_t start = wn_now();
+
     for (uint64_t nap = 2000; !wn_grace_poll(ticket); nap = nap <= LONG_NAP_NS ? nap * 2 : nap) {
         if (is_over(deadline))
             return false;
@@ -259,6 +262,7 @@ wait_for_ticket(uint64_t ticket, uint64_t deadline)
             wn_wake_background(); /* this thread only waits; somebody should watch what for (stall.h) */
         wn_driver_sleep(nap);
     }
+    wn_histogram_add(&wn_grace_times, wn_now() - start);
     return true;
 }
 

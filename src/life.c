@@ -29,6 +29,7 @@
 #include "loop.h"
 #include "memory.h"
 #include "pressure.h"
+#include "registry.h"
 #include "stall.h"
 #include "step.h"
 
@@ -138,6 +139,7 @@ wn_life_init(void)
     wn_stall_init();
     wn_background_init();
     wn_final_init();
+    wn_registry_init();
     if (exchange_seq_cst(&registered, 1u)) /* the child of a fork in the middle of this begins anew */
         return;
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);

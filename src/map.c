@@ -46,6 +46,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <wane/observe.h>
 
 #include "hash.h"
 
@@ -229,7 +230,9 @@ dispose(void *object)
 }
 
 static struct wane_type map_type = {
-    .name = "wane_map", .size = sizeof(struct wane_map), .trace = trace, .dispose = dispose};
+    .name = "wane_map", .size = sizeof(struct wane_map), .trace = trace, .dispose = dispose,
+    .flags = WANE_TRACED_EARLY | WANE_OWNS_FIRST};
+_Static_assert(offsetof(struct wane_map, table) == 0, "WANE_OWNS_FIRST");
 
 struct wane_map *
 wane_map_new(void)

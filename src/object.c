@@ -10,6 +10,7 @@
 #include "govern.h"
 #include "handoff.h"
 #include "memory.h"
+#include "registry.h"
 #include "room.h"
 #include "share.h"
 #include "step.h"
@@ -82,6 +83,7 @@ make(const struct wn_type *t, size_t size, bool *refused)
     wn_type_counts_add(r, t->id, 1, (int64_t)size);
     wn_counter_add(&r->counters.born, 1);
     wn_counter_add(&r->counters.bytes_born, size);
+    wn_registry_add(h);
     return wn_payload(h);
 }
 

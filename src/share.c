@@ -125,6 +125,24 @@ sum_and_free(struct wane_header *h)
     return (int64_t)sum;
 }
 
+int64_t
+wn_share_look(const struct wane_header *h, uint64_t w1)
+{
+    const struct wn_shared_count *in_common = find_common(h);
+    uint64_t                      sum = in_common ? load_relaxed(&in_common->units) : 0; /* relaxed: nothing follows from it */
+
+    if (!(w1 & WN_SHARED))
+        return 0;
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        const struct wn_record *r = wn_record(id);
+
+        for (uint32_t i = 0; r && i < WN_SHARED_COUNTS; i++)
+            if (load_acquire(&r->shared[i].object) == (const void *)h) /* acquire E17 */
+                sum += load_relaxed(&r->shared[i].units);
+    }
+    return (int64_t)sum - WN_SHARE_BIAS;
+}
+
 static int64_t
 bias(void)
 {

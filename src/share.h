@@ -31,4 +31,7 @@
  * shares it has not published that yet; then, and only then, word1 counts. */
 bool wn_share_add(struct wn_record *r, struct wane_header *h, uint64_t n);
 
+/* What an object whose word1 is w1 has beside its words, BIAS taken off: a look at numbers that move. 0: it is not shared. */
+int64_t wn_share_look(const struct wane_header *h, uint64_t w1);
+
 #endif

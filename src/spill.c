@@ -99,8 +99,8 @@ file_dispose(void *object)
 static struct wane_type file_type = {
     .name = "wane.spill", .size = sizeof(struct file), .dispose = file_dispose, .flags = WANE_SIZED};
 
-static int
-open_nameless(const char *directory)
+int
+wn_open_nameless(const char *directory)
 {
     char path[4096];
     int  fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -126,7 +126,7 @@ wn_spill_open(const char *directory, size_t most)
     if (!f)
         return NULL;
     f->blocks = most / BLOCK;
-    f->fd = open_nameless(directory);
+    f->fd = wn_open_nameless(directory);
     if (f->fd < 0) {
         int error = errno;
 

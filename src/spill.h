@@ -25,6 +25,9 @@ void *wn_spill_in(const void *stub);
 
 bool wn_spill_is_stub(const void *object);
 
+/* A file without a name in this directory; -1 with errno. */
+int wn_open_nameless(const char *directory);
+
 void wn_spill_stats(struct wane_memory_stats *out);
 
 #endif

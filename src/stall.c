@@ -47,16 +47,16 @@ wane_on_stall(unsigned milliseconds, stall_fn *fn, void *arg)
     return wn_hook_set(&current, (void (*)(void))fn, arg, (uint64_t)milliseconds * 1000000);
 }
 
-static void
-name_of(uint32_t tid, char *name, size_t size)
+void
+wn_stall_thread_name(uint32_t tid, char name[WN_THREAD_NAME])
 {
     char   path[64];
     FILE  *f;
 
     snprintf(path, sizeof path, "/proc/self/task/%u/comm", tid);
     f = fopen(path, "re");
-    if (!f || !fgets(name, (int)size, f))
-        snprintf(name, size, "?");
+    if (!f || !fgets(name, WN_THREAD_NAME, f))
+        snprintf(name, WN_THREAD_NAME, "?");
     if (f)
         fclose(f);
     name[strcspn(name, "\n")] = 0;
@@ -66,10 +66,10 @@ static void
 report(const struct wn_hook *to, const struct found *f)
 {
     struct wane_stats s;
-    char              name[32];
+    char              name[WN_THREAD_NAME];
     struct wane_stall stall = {.tid = f->tid, .thread = name, .nanoseconds = f->age};
 
-    name_of(stall.tid, name, sizeof name);
+    wn_stall_thread_name(stall.tid, name);
     wane_stats(&s);
     stall.units = s.displaced > s.applied ? s.displaced - s.applied : 0; /* the sums are no snapshot */
     stall.bytes = s.held_bytes;
@@ -137,6 +137,26 @@ wn_stall_look(void)
         WN_STEP("stall:found");
         report(&to, &found[i]);
     }
+}
+
+bool
+wn_stall_oldest(struct wane_stall *out)
+{
+    uint64_t now = wn_now();
+
+    *out = (struct wane_stall){0};
+    if (exchange_acq_rel(&looking, 1u))
+        return false;
+    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        const struct wn_record *r = wn_record(id);
+
+        if (!r || !r->seen_epoch || open_before(r) != r->seen_epoch || now - r->seen_since <= out->nanoseconds)
+            continue;
+        out->tid = load_relaxed(&r->tid);
+        out->nanoseconds = now - r->seen_since;
+    }
+    store_release(&looking, 0u);
+    return out->nanoseconds > 0;
 }
 
 void

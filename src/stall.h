@@ -18,6 +18,13 @@ void wn_stall_init(void);
 void wn_stall_look(void);
 void wn_stall_forked(void);
 
+/* The section that has been seen for the longest time, if it is open still: tid and nanoseconds. False: none, or somebody
+ * is looking right now. */
+bool wn_stall_oldest(struct wane_stall *out);
+
+#define WN_THREAD_NAME 32
+void wn_stall_thread_name(uint32_t tid, char name[WN_THREAD_NAME]);
+
 void wn_stall_stats(struct wane_stats *out);
 
 #endif

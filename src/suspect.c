@@ -133,9 +133,8 @@ chunk(struct wn_trial *trial, bool (*work)(struct wn_trial *, uint32_t))
     return done;
 }
 
-/* False: membarrier has just been lost, and mutators may not know it yet. */
-static bool
-begin_collecting(void)
+bool
+wn_collecting_begin(void)
 {
     static struct wane_atomic32 fence_word;
 
@@ -144,6 +143,12 @@ begin_collecting(void)
         wn_full_fence(&fence_word);
     WN_STEP("suspect:begin");
     return wn_grace_is_settled();
+}
+
+void
+wn_collecting_end(void)
+{
+    store_release(&wn_collecting, 0u);
 }
 
 /* A graph that grows as fast as it is explored has no end. All that was alive before fits, with as much again. Where what grows
@@ -163,8 +168,8 @@ wn_suspect(struct wn_collection *c)
     c->trial.claim = claim;
     c->trial.trace = trace;
     c->trial.limit = most_objects(c);
-    if (!begin_collecting()) {
-        store_release(&wn_collecting, 0u);
+    if (!wn_collecting_begin()) {
+        wn_collecting_end();
         c->timed_out = true;
         return false;
     }
@@ -178,7 +183,7 @@ wn_suspect(struct wn_collection *c)
         while (!chunk(&c->trial, wn_trial_spread))
             ;
     }
-    store_release(&wn_collecting, 0u);
+    wn_collecting_end();
     WN_STEP("suspect:end");
     return !c->trial.failed;
 }

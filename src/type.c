@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <wane/observe.h>
+
 #include "check.h"
 #include "memory.h"
 #include "step.h"
@@ -50,6 +52,8 @@ copy(struct wane_type *d)
     t->declared = d;
     t->traced = d->slot_count > 0 || d->trace;
     t->sized = d->flags & WANE_SIZED;
+    t->owns_first = d->flags & WANE_OWNS_FIRST;
+    t->traced_early = d->flags & WANE_TRACED_EARLY;
     t->prefix = t->sized || t->finalize ? sizeof(struct wn_prefix) : 0;
     return t;
 }
@@ -170,6 +174,17 @@ wane_size_of(const void *object)
     const struct wane_header *h = WANE_HEADER(object);
 
     return wn_type_payload_size(wn_type_of(h), h);
+}
+
+int
+wane_slot_names(struct wane_type *type, const char *const *names)
+{
+    struct wn_type *t = wn_type_register(type);
+
+    if (!t)
+        return -errno;
+    store_release(&t->slot_names, (void *)(uintptr_t)names); /* release E40 */
+    return 0;
 }
 
 uint32_t

@@ -22,6 +22,9 @@ struct wn_type {
     uint32_t           id;
     bool               traced; /* may hold slots: can be a candidate */
     bool               sized;
+    bool               traced_early; /* its callback may be called from birth on */
+    bool               owns_first;   /* the payload begins with a pointer to an object of which it owns a unit */
+    struct wane_atomic_ptr slot_names; /* a: const char *const *, one for each declared slot; NULL: they have numbers */
     struct wane_atomic64 immortal; /* a: objects that are not meant to end */
     size_t             prefix; /* bytes in front of the header: struct wn_prefix or nothing */
 };

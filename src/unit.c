@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "registry.h"
 #include "step.h"
 
 struct wane_atomic32   wn_collecting;
@@ -118,6 +119,8 @@ add_dying(struct wane_header *h, struct wn_record *r)
 static void
 dies_plain(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 {
+    if (!WN_MUTANT(noted_until_counted))
+        wn_registry_remove(h);
     /* The stores that made it unreachable come before this look (H8); the collector's membarrier answers. */
     wn_mutator_fence();
     WN_STEP("death:plain");

@@ -35,6 +35,7 @@
  *  The slots' own edge (E5) hands over what is behind them.
  */
 #include <wane/containers.h>
+#include <wane/observe.h>
 
 #include <errno.h>
 
@@ -110,6 +111,7 @@ static struct wane_type vec_type = {
     .size = sizeof(struct wane_vec),
     .trace = trace,
     .dispose = dispose,
+    .flags = WANE_TRACED_EARLY | WANE_OWNS_FIRST,
 };
 
 struct wane_vec *

@@ -77,6 +77,15 @@ wn_weak_hung(struct wane_header *target)
     return &node->hung;
 }
 
+struct wane_header *
+wn_weak_of(struct wane_header *target, const wane_slot **hung)
+{
+    struct wn_table_node *node = wn_table_find(target);
+
+    *hung = node ? &node->hung : NULL;
+    return node ? WANE_HEADER(weak_of(node)) : NULL;
+}
+
 void
 wn_weak_immortalise(struct wane_header *target)
 {

@@ -39,6 +39,9 @@ void wn_weak_immortalise(struct wane_header *target);
 /* The slot that is hung on a target which the caller holds; NULL if it has no weak reference, or is dying. In a section. */
 wane_slot *wn_weak_hung(struct wane_header *target);
 
+/* The header of an object's weak reference, and the slot that is hung on it; NULL: it has none. Only to look, in a section. */
+struct wane_header *wn_weak_of(struct wane_header *target, const wane_slot **hung);
+
 /* Add a unit to an object that may be dying. False: it is gone. In a section that has found it at a time when it lived; WEAK is
  * set in its word1, so its memory outlasts the section, and the collector reckons with this. */
 bool wn_weak_hold(struct wane_header *h);

@@ -4,6 +4,8 @@
  */
 #include "graph.h"
 
+#include <wane/observe.h>
+
 #include <stddef.h>
 
 #define MAGIC      0x64677000u /* plus the kind */
@@ -56,6 +58,14 @@ static const uint32_t package_slots[PACKAGE_SLOTS] = {offsetof(struct package, d
 
 static struct wane_type package_type = {.name = "package", .size = sizeof(struct package), .slots = package_slots,
                                         .slot_count = PACKAGE_SLOTS, .dispose = bury};
+
+void
+graph_name_slots(void)
+{
+    static const char *const names[PACKAGE_SLOTS] = {"depends", "provides", "source"};
+
+    (void)wane_slot_names(&package_type, names);
+}
 
 #define LIST_TYPE(text) {.name = text, .size = sizeof(struct list), .trace = trace_list, .dispose = bury, \
                          .flags = WANE_SIZED}

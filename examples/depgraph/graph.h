@@ -89,4 +89,7 @@ graph_head(void *object)
     return object;
 }
 
+/* For snapshots. */
+void graph_name_slots(void);
+
 #endif

@@ -39,11 +39,12 @@ usage(const char *reason, const char *what)
     if (reason)
         fprintf(stderr, "depgraph: %s: %s\n", reason, what);
     fprintf(reason ? stderr : stdout,
-            "usage: depgraph [--threads N] [--seconds S] [--seed X] [--input FILE]\n"
+            "usage: depgraph [--threads N] [--seconds S] [--seed X] [--input FILE] [--snapshot FILE]\n"
             "  --threads N   mutators, 1 to %u (default 4)\n"
             "  --seconds S   how long they run (default 10)\n"
             "  --seed X      of their choices (default 1)\n"
-            "  --input FILE  package metadata, plain or compressed (default: apt's lists, else dpkg's status file)\n",
+            "  --input FILE  package metadata, plain or compressed (default: apt's lists, else dpkg's status file)\n"
+            "  --snapshot F  write a heap snapshot there in the middle of the run, for Chrome DevTools or tools/wane-inspect\n",
             OWNER_LIMIT);
     return 2;
 }
@@ -84,6 +85,8 @@ read_option(struct options *options, const char *name, const char *value)
         return read_seed(value, &options->seed);
     } else if (strcmp(name, "--input") == 0) {
         options->input = value;
+    } else if (strcmp(name, "--snapshot") == 0) {
+        options->snapshot = value;
     } else {
         return false;
     }

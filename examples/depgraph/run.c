@@ -12,11 +12,15 @@
 #include "compare.h"
 #include "report.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <wane/observe.h>
 
 #define LOOK_EVERY   UINT64_C(5000000000) /* ns */
 #define LINE_TIME    UINT64_C(500000000)  /* on a terminal; elsewhere twice that */
@@ -43,6 +47,9 @@ struct run {
 static void
 set_up(struct run *r)
 {
+    if (r->options->snapshot)
+        (void)wane_observe(true);
+    graph_name_slots();
     uint32_t i;
 
     mirror_init(&r->mirror, r->options->threads, (uint32_t)r->universe->entry_count);
@@ -101,9 +108,25 @@ look_is_due(struct run *r)
     return now_ns() - r->looked > LOOK_EVERY || born > r->audit.live;
 }
 
+/* The mutators go on meanwhile. */
+static void
+write_snapshot(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int error = fd < 0 ? -errno : wane_snapshot_write(fd);
+
+    if (fd >= 0)
+        close(fd);
+    if (error)
+        fprintf(stderr, "depgraph: %s: %s\n", path, strerror(-error));
+    else
+        printf("heap snapshot: %s\n", path);
+}
+
 static void
 let_run(struct run *r)
 {
+    const char     *snapshot = r->options->snapshot;
     struct timespec pause = {0, 50000000};
     uint64_t        start = now_ns(), line = start, every = r->report.terminal ? LINE_TIME : 2 * LINE_TIME, now;
 
@@ -113,6 +136,10 @@ let_run(struct run *r)
             gate_rest(&r->gate, r->options->threads);
             look(r);
             gate_run(&r->gate);
+        }
+        if (snapshot && (double)(now - start) / 5e8 >= r->options->seconds) {
+            write_snapshot(snapshot);
+            snapshot = NULL;
         }
         if (now - line >= every) {
             report_line(&r->report);

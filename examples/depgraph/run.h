@@ -14,6 +14,7 @@ struct options {
     double        seconds;
     uint64_t      seed;
     const char   *input;
+    const char   *snapshot; /* a file to write the heap to, half way; or NULL */
 };
 
 /* Returns the exit status, 0 or 1; its last line is the verdict. */

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_explain.c - objects in words, and reports of what is left: each state is made, and the words for it must come
+ */
+#include "observe_common.h"
+
+#include <wane/collector.h>
+
+static void
+explained(const void *object, const char *const *words)
+{
+    struct report r = report_open();
+
+    assert_int_equal(wane_explain(object, r.fd), 0);
+    assert_report_says(&r, words);
+    report_close(&r);
+}
+
+static void *
+retain_there(void *object)
+{
+    wane_retain(object);
+    return NULL;
+}
+
+static void *
+release_there(void *object)
+{
+    wane_release(object);
+    return NULL;
+}
+
+static void
+obs_20_states_in_words(void **state)
+{
+    struct node *n = node_new(), *holder = node_new();
+    char         place[64];
+    void        *weak;
+
+    (void)state;
+    snprintf(place, sizeof place, "    node @%p+", (void *)holder);
+    explained(n, (const char *[]){"of type 'node'", "units: 1 = 1 counted by its owner + 0", "biased to record",
+                                  "outside of a section", "held by 0 slots", "1 time from outside", NULL});
+    wane_set(&holder->a, n);
+    wane_set(&holder->c, n);
+    explained(n, (const char *[]){"units: 3 = 3", "held by 2 slots", "1 time from outside", place, place, NULL});
+    join(spawn(retain_there, n));
+    explained(n, (const char *[]){"units: 4 = 3 counted by its owner + 1 in the shared word", NULL});
+    join(spawn(release_there, n));
+    weak = wane_weak(n);
+    explained(n, (const char *[]){"has a weak reference", NULL});
+    explained(weak, (const char *[]){"of type 'wane.weak'", "held by 1 slot", "(its weak reference)\n", NULL});
+    wane_release(weak);
+    wane_release(n);
+    explained(holder, (const char *[]){"held by 0 slots", NULL});
+    wane_release(holder);
+}
+
+static void
+obs_21_rarer_states(void **state)
+{
+    struct node *n = node_new(), *holder = node_new();
+
+    (void)state;
+    assert_int_equal(wane_give(n), 0);
+    explained(n, (const char *[]){"on its way from one thread to another", NULL});
+    n = wane_adopt(n);
+    assert_int_equal(wane_share(n), 0);
+    WANE_SECTION
+        wane_retain(n);
+    explained(n, (const char *[]){"units: 2 = ", "on records", "shared: threads count it", NULL});
+    wane_release(n);
+    assert_int_equal(wane_unshare(n), 0);
+    wane_barrier();
+    wane_put(&holder->a, n);
+    wane_set(&n->a, holder);
+    assert_int_equal(collect_patiently(WANE_ALL, NULL), 0);
+    explained(holder, (const char *[]){"age ", "held by 1 slot of", "1 time from outside", "    node @", NULL});
+    assert_int_equal(wane_freeze(), 0);
+    wane_release(node_new());
+    assert_int_equal(wane_unfreeze(), 0);
+    wane_release(holder);
+}
+
+static void
+obs_22_without_the_registry(void **state)
+{
+    struct node *n;
+
+    (void)state;
+    wane_observe(false);
+    n = node_new();
+    explained(n, (const char *[]){"units: 1", NULL});
+    WANE_SECTION
+    {
+        assert_int_equal(wane_explain(n, 1), -EDEADLK);
+        assert_int_equal(wane_leak_report(1), -EDEADLK);
+    }
+    assert_int_equal(wane_explain(n, -1), -EBADF);
+    wane_release(n);
+}
+
+/* ---- Sections that do not end ------------------------------------------------------------------------------------------- */
+
+static struct pipe_wait blocked;
+static atomic_long      inside;
+
+static void *
+stay_inside(void *unused)
+{
+    wane_enter();
+    atomic_store(&inside, 1);
+    pipe_block(&blocked);
+    wane_leave();
+    return unused;
+}
+
+static void
+obs_23_who_holds_grace_periods_up(void **state)
+{
+    struct node      *n = node_new(), *other = node_new();
+    pthread_t         thread;
+    struct wane_stats s;
+    uint64_t          end = now_ms() + WATCHDOG_MS;
+
+    (void)state;
+    pipe_open(&blocked);
+    thread = spawn(stay_inside, NULL);
+    assert_true(wait_count(&inside, 1));
+    wane_set(&other->a, n);
+    wane_clear(&other->a); /* waits for that section, and so the background looks at it */
+    do {
+        nap();
+        wane_stats(&s);
+    } while (!s.stalled_nanoseconds && now_ms() < end);
+    explained(n, (const char *[]){"units: 2", "2 times", "displaced units that wait, of all objects: 1",
+                                  "grace periods wait for thread", NULL});
+    pipe_wake(&blocked);
+    join(thread);
+    pipe_done(&blocked);
+    wane_release(n);
+    wane_release(other);
+}
+
+/* ---- Leaks -------------------------------------------------------------------------------------------------------------- */
+
+static void
+obs_24_leaks_have_paths(void **state)
+{
+    static const char *const names[] = {"left", "middle", "right"};
+    struct node             *root = node_new(), *n = node_new();
+    struct report            r = report_open();
+
+    (void)state;
+    assert_int_equal(wane_slot_names(&node_type, names), 0);
+    wane_put(&root->b, n);
+    wane_put(&n->c, leaf_new());
+    wane_barrier();
+    assert_int_equal(wane_leak_report(r.fd), 0);
+    assert_report_says(&r, (const char *[]){"3 objects alive\n", "2 of type 'node'", "held from outside -> node",
+                                            "1 of type 'leaf'",
+                                            "held from outside -> node.middle -> node.right -> leaf\n", NULL});
+    report_close(&r);
+    r = report_open();
+    wane_release(root);
+    wane_barrier();
+    assert_int_equal(wane_leak_report(r.fd), 0);
+    assert_report_says(&r, (const char *[]){"0 objects alive\n", NULL});
+    assert_int_equal(wane_slot_names(&node_type, NULL), 0);
+    report_close(&r);
+}
+
+SCENE_MAIN(OBSERVED(obs_20_states_in_words), OBSERVED(obs_21_rarer_states), OBSERVED(obs_22_without_the_registry),
+           OBSERVED(obs_23_who_holds_grace_periods_up), OBSERVED(obs_24_leaks_have_paths))
