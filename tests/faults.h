@@ -8,6 +8,7 @@
 #ifndef FAULTS_H
 #define FAULTS_H
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,10 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include <wane/containers.h>
+#include <wane/memory.h>
+#include <wane/observe.h>
 #include <wane/wane.h>
 #include <wane/weakmap.h>
 
@@ -95,7 +99,7 @@ static __thread uint64_t fault_random;
 static struct worker {
     pthread_t            thread;
     unsigned             number;
-    wane_slot            root, weak, leaf;
+    wane_slot            root, weak, leaf, soft;
     struct thing        *kept; /* a leaf of another worker's */
     _Atomic(void *)      mailbox;
     struct wane_weakmap *map;
@@ -218,6 +222,20 @@ tell_apart(struct worker *k)
     wane_release(key);
 }
 
+/* Until the next purge. */
+static inline void
+let_go_when_short(struct worker *k)
+{
+    struct thing *t = thing_new(&plain_type);
+    void         *soft = wane_soft(t);
+
+    wane_release(t);
+    wane_put(&k->soft, soft);
+    soft = wane_get(&k->soft);
+    wane_release(wane_soft_get(soft));
+    wane_release(soft);
+}
+
 static inline void
 share(struct worker *k)
 {
@@ -246,6 +264,8 @@ dwell(void)
     atomic_store(&dwells, false);
 }
 
+static int fault_sink; /* takes everything */
+
 static inline void
 drive(void)
 {
@@ -257,6 +277,9 @@ drive(void)
         return; /* a collection would wait for that section: only steps see it grow old */
     (void)wane_collect((int)(fault_next() % 3), NULL);
     (void)wane_run_finalizers();
+    if (fault_next() % 8 == 0)
+        (void)wane_snapshot_write(fault_sink);
+    (void)wane_purge(SIZE_MAX);
 }
 
 static void *
@@ -275,6 +298,7 @@ work(void *worker)
         hand_over(k);
         adopt_leaf(k);
         tell_apart(k);
+        let_go_when_short(k);
         if (fault_next() % 8 == 0)
             share(k);
         if (k->number == 1 && fault_next() % 64 == 0)
@@ -303,6 +327,9 @@ faults_begin(void (*hook)(const char *point))
     atomic_store(&faults_over, false);
     assert_int_equal(wane_use_threads(false), 0); /* steps are the workers' matter */
     assert_int_equal(wane_on_stall(1, told, NULL), 0);
+    fault_sink = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_true(fault_sink >= 0);
+    (void)wane_observe(true);
     wn_step_hook = hook;
     for (unsigned i = 0; i < WORKERS; i++) {
         workers[i].number = i;
@@ -318,9 +345,12 @@ faults_end(void)
     for (unsigned i = 0; i < WORKERS; i++)
         pthread_join(workers[i].thread, NULL);
     wn_step_hook = NULL;
+    (void)wane_observe(false);
+    close(fault_sink);
     for (unsigned i = 0; i < WORKERS; i++) {
         wane_clear(&workers[i].root);
         wane_clear(&workers[i].weak);
+        wane_clear(&workers[i].soft);
         wane_clear(&workers[i].leaf);
         wane_release(workers[i].kept);
         wane_release(atomic_exchange(&workers[i].mailbox, NULL));

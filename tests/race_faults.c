@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define MOST_STEPS 200
-#define PROBES     40
+#define PROBES     10
 #define A_MINUTE   60000
 
 static const char *sources;

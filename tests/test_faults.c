@@ -223,7 +223,7 @@ drv_15_membarrier_is_forbidden_amid_work(void **state)
     expect_child(no_membarrier_amid_work);
 }
 
-/* Address space for a few MiB more than there is: some calls fail, and say so. */
+/* Address space for some MiB more than there is (stacks of threads that start late, too): some calls fail, and say so. */
 static int
 little_memory(void *unused)
 {
@@ -235,7 +235,7 @@ little_memory(void *unused)
     work((void *)(uintptr_t)100);
     CHILD_CHECK(statm && fscanf(statm, "%ld", &pages) == 1);
     fclose(statm);
-    setrlimit(RLIMIT_AS, &(struct rlimit){(rlim_t)(pages * 4096 + (8 << 20)), (rlim_t)(pages * 4096 + (8 << 20))});
+    setrlimit(RLIMIT_AS, &(struct rlimit){(rlim_t)(pages * 4096 + (40 << 20)), (rlim_t)(pages * 4096 + (40 << 20))});
     for (struct node *n; (n = wane_new(&node_type)); chained++) {
         n->magic = NODE_LIVE;
         n->id = (uint64_t)chained;
