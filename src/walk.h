@@ -4,8 +4,9 @@
  *
  * A walk goes through a copy of the registry in batches. Each batch is a reader like the collector's first phase, by the same
  * rules: under the driver lock, with wn_collecting set, in one section (registry.h has the argument for the memory). The lock is
- * held for many batches, and the background begins no collection while a walk is under way: it would have the lock for seconds,
- * after each turn of the walk's. Between batches it keeps addresses as numbers only, and looks at the registry anew before it follows one.
+ * held for many batches, and the background begins no collection while a walk is under way: it would have the lock for
+ * seconds, after each turn of the walk's. Between batches a walk keeps addresses as numbers only, and looks at the registry anew
+ * before it follows one.
  *
  *   An object is looked at once, at some time during the walk: its words, then its slots. `word1` that says gone means that its
  *   slots are not read (E13, E16: as in suspect.c).
