@@ -11,6 +11,7 @@
 #include "stall.h"
 #include "table.h"
 #include "thread.h"
+#include "walk.h"
 
 #define ROUNDS_NS     UINT64_C(20000000) /* of rounds in one tick, while there is more to do without waiting */
 #define STALL_NS      UINT64_C(100000000) /* no collection while a section is older than this */
@@ -37,7 +38,7 @@ collect_if_due(uint64_t now)
 {
     int due = wn_pace_due(now);
 
-    if (!is_stalled(now) && due >= 0)
+    if (!is_stalled(now) && due >= 0 && !load_relaxed(&wn_walks))
         wn_pace_run(due);
     wn_pace_purge();
 }

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "govern.h"
 #include "histogram.h"
+#include "probe.h"
 #include "scratch.h"
 #include "step.h"
 
@@ -305,12 +306,16 @@ wn_collection_run(int generation, uint32_t most, struct wane_collected *result)
     c->under_way = true;
     c->timed_out = c->no_memory = false;
     wn_govern_tell(false, generation, &c->result);
+    WN_PROBE(collection__begin, generation);
     collect(c);
     c->result.examined = c->trial.count;
     c->result.nanoseconds = wn_now() - start;
     close_collection(c);
     add_totals(&c->result);
     wn_histogram_add(&wn_collection_times, c->result.nanoseconds);
+    if (c->result.aborted)
+        WN_PROBE(abort, c->result.aborted, c->result.nanoseconds);
+    WN_PROBE(collection__end, generation, c->result.freed, c->result.nanoseconds);
     *result = c->result;
     wn_govern_tell(true, generation, result);
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "probe.h"
 #include "record.h"
 
 struct wane_atomic64 wane_epoch = {WANE_ONE_EPOCH | 1};
@@ -183,8 +184,10 @@ wn_grace_poll(uint64_t ticket)
         if (!shows && __atomic_load_n(&r->holder.value, __ATOMIC_SEQ_CST))
             min = 0;
     }
-    if (load_relaxed(&done) < min)
+    if (load_relaxed(&done) < min) {
         fetch_add_relaxed(&periods, 1u);
+        WN_PROBE(grace__period, min);
+    }
     raise_to(&done, min);
     return min >= ticket;
 }

@@ -32,6 +32,7 @@
 #include "registry.h"
 #include "stall.h"
 #include "step.h"
+#include "walk.h"
 
 #define MADE_BY_FINALIZERS 10000 /* finalizers that shutdown runs, besides those of the objects that it finds */
 
@@ -98,6 +99,7 @@ after_fork_child(void)
     wn_stall_forked();
     if (!WN_MUTANT(fork_keeps_callbacks_mutex))
         wn_pressure_forked();
+    wn_walk_forked();
     wn_grace_forked();
     free_records_of_vanished_threads();
     if (r)

@@ -28,6 +28,7 @@
 #define FIELDS     12
 #define OUTSIDE    9 /* the field of what holds a node from outside */
 #define ROOT_NODES 2u
+#define MOST_GATHERED (4u << 20) /* bytes of nodes or edges in memory */
 
 static const char meta[] =
     "{\"snapshot\":{\"meta\":{\"node_fields\":[\"type\",\"name\",\"id\",\"self_size\",\"edge_count\",\"trace_node_id\","
@@ -165,7 +166,7 @@ missing(struct wn_walk *walk, uint32_t rank)
 static bool
 full(struct wn_walk *walk)
 {
-    return writer_of(walk)->nodes.used >= WN_TEXT_FULL || writer_of(walk)->edges.used >= WN_TEXT_FULL;
+    return writer_of(walk)->nodes.used >= MOST_GATHERED || writer_of(walk)->edges.used >= MOST_GATHERED;
 }
 
 static int

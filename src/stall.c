@@ -7,6 +7,7 @@
 
 #include "driver.h"
 #include "hook.h"
+#include "probe.h"
 #include "step.h"
 
 typedef void stall_fn(const struct wane_stall *, void *);
@@ -74,6 +75,7 @@ report(const struct wn_hook *to, const struct found *f)
     stall.units = s.displaced > s.applied ? s.displaced - s.applied : 0; /* the sums are no snapshot */
     stall.bytes = s.held_bytes;
     fetch_add_relaxed(&stalls, 1u);
+    WN_PROBE(stall, stall.tid, stall.nanoseconds, stall.units);
     ((stall_fn *)to->fn)(&stall, to->arg);
 }
 

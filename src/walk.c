@@ -7,7 +7,9 @@
 #include "step.h"
 #include "weak.h"
 
-#define BATCH       256 /* objects, or what fills the reader's buffer */
+#define BATCH       256 /* objects of one section */
+#define BATCH_EDGES 2048
+#define TURN        256 /* batches of one turn of driving */
 #define TRY_NS      UINT64_C(900000000)
 #define WAIT_NS     UINT64_C(30000000000)
 #define SETTLE_NS   UINT64_C(50000000)
@@ -15,6 +17,8 @@
 
 /* What shows that others than its maker could have come to it: see the file head of walk.h. */
 #define KNOWN (WN_MARKS | WN_AGE | WN_CLAIMED | WN_MERGED | WN_QUEUED)
+
+struct wane_atomic32 wn_walks;
 
 struct viewer {
     struct wane_visitor visitor;
@@ -30,6 +34,7 @@ see(struct viewer *v, size_t position, wane_slot *slot)
     const struct wn_type *t = v->walk->sight.type;
     enum wn_edge          kind = slot == v->hung ? WN_EDGE_HUNG : position < t->slot_count ? WN_EDGE_SLOT : WN_EDGE_ELEMENT;
 
+    v->walk->edges++;
     if (object)
         v->walk->edge(v->walk, kind, kind == WN_EDGE_ELEMENT ? position - t->slot_count : position,
                       (uintptr_t)WANE_HEADER(object));
@@ -131,7 +136,8 @@ resume(struct wn_walk *walk)
 static bool
 batch(struct wn_walk *walk)
 {
-    for (int i = 0; i < BATCH && !walk->full(walk); i++) {
+    walk->edges = 0;
+    for (int i = 0; i < BATCH && walk->edges < BATCH_EDGES && !walk->full(walk); i++) {
         uintptr_t address;
 
         if (walk->partly) {
@@ -152,15 +158,12 @@ batch(struct wn_walk *walk)
     return true;
 }
 
-/* False: membarrier was lost a moment ago, or somebody else drives. */
+/* A batch in a section of its own. False: membarrier was lost a moment ago. */
 static bool
-try_batch(struct wn_walk *walk, bool *more)
+batch_begun(struct wn_walk *walk, bool *more)
 {
-    bool begun;
+    bool begun = wn_collecting_begin();
 
-    if (!wn_driver_try_begin(TRY_NS))
-        return false;
-    begun = wn_collecting_begin();
     if (begun) {
         if (WN_MUTANT(walk_frees_at_once))
             wn_collecting_end();
@@ -169,6 +172,21 @@ try_batch(struct wn_walk *walk, bool *more)
         wane_leave();
     }
     wn_collecting_end();
+    return begun;
+}
+
+/* As much as one turn of driving may take: each turn may come after a collection. False: not now. */
+static bool
+take_turn(struct wn_walk *walk, bool *more)
+{
+    bool begun = true;
+
+    if (!wn_driver_try_begin(TRY_NS))
+        return false;
+    for (int i = 0; i < TURN && begun && *more && !walk->full(walk); i++) {
+        begun = batch_begun(walk, more);
+        wn_driver_breathe();
+    }
     wn_driver_end();
     if (!begun)
         wn_driver_pause();
@@ -189,14 +207,22 @@ wn_walk_run(struct wn_walk *walk)
     walk->place = (struct wn_place){0};
     walk->rank = 0;
     walk->partly = false;
+    fetch_add_relaxed(&wn_walks, 1u);
     while (more && !rc)
-        if (try_batch(walk, &more)) {
+        if (take_turn(walk, &more)) {
             rc = walk->flush(walk);
             deadline = wn_now() + WAIT_NS;
         } else if (wn_now() >= deadline) {
             rc = -EAGAIN;
         }
+    fetch_add_relaxed(&wn_walks, -1u);
     return rc;
+}
+
+void
+wn_walk_forked(void)
+{
+    store_relaxed(&wn_walks, 0u);
 }
 
 void

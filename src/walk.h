@@ -3,8 +3,10 @@
  * walk.h - a look at every observed object and its slots, beside running mutators
  *
  * A walk goes through a copy of the registry in batches. Each batch is a reader like the collector's first phase, by the same
- * rules: under the driver lock, with wn_collecting set, in one section (registry.h has the argument for the memory). Between
- * batches it keeps addresses as numbers only, and looks at the registry anew before it follows one.
+ * rules: under the driver lock, with wn_collecting set, in one section (registry.h has the argument for the memory). The lock is
+ * held for many batches, and the background begins no collection while a walk is under way: it would have the lock for
+ * seconds, after each turn of the walk's. Between batches a walk keeps addresses as numbers only, and looks at the registry anew
+ * before it follows one.
  *
  *   An object is looked at once, at some time during the walk: its words, then its slots. `word1` that says gone means that its
  *   slots are not read (E13, E16: as in suspect.c).
@@ -49,16 +51,20 @@ struct wn_walk {
     void (*edge)(struct wn_walk *walk, enum wn_edge kind, size_t number, uintptr_t target); /* header of the target */
     void (*end)(struct wn_walk *walk, const struct wn_sight *sight);
     void (*missing)(struct wn_walk *walk, uint32_t rank);
-    int (*flush)(struct wn_walk *walk); /* between batches, outside of sections; not 0 ends the walk */
-    bool (*full)(struct wn_walk *walk); /* end this batch soon */
+    int (*flush)(struct wn_walk *walk); /* between turns, outside of sections and locks; not 0 ends the walk */
+    bool (*full)(struct wn_walk *walk); /* end this turn soon */
 
     /* The walk's own. */
     struct wn_place place;
     uint32_t        rank;
+    uint32_t        edges; /* slots seen in this batch */
     bool            partly;
     struct wn_sight sight; /* of the object that is seen in parts */
     struct wn_part  part;
 };
+
+extern struct wane_atomic32 wn_walks; /* a: under way */
+void wn_walk_forked(void);            /* in the child of a fork */
 
 /* All of it, from the beginning. 0; what flush returned; -EDEADLK in a section; -EAGAIN: somebody drives and does not end. */
 int wn_walk_run(struct wn_walk *walk);

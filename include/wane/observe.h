@@ -54,8 +54,8 @@ int wane_slot_names(struct wane_type *type, const char *const *names);
  * Counts    none
  * Threads   any, outside sections; several at a time
  * Progress  blocking: on the descriptor, and on collections. Other threads go on; memory that is let go of meanwhile waits for
- *           the end of a batch of 256 objects. It takes 5 bytes an object and 1/100 of the heap's address space of memory, and
- *           space in a temporary file
+ *           the end of a batch of 256 objects, and garbage in cycles for the end of the look at the heap. It takes 4 bytes an
+ *           object, 1/100 of the heap's address space, 8 MB, and a temporary file
  *
  * Consistency: the objects are those that were alive at one time between the call and its return, less those that died before
  * they were looked at (their nodes are named "(died meanwhile)"). Each object is looked at once, at some time during the call:
