@@ -248,6 +248,7 @@ release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_rec
 
     if (!(w1 & WN_KNOWN) && !marked && !t->finalize)
         return fate(WN_DIES_PLAIN);
+    WN_STEP("release:last-local");
     /* No intent: the last local unit is the one that goes, nothing is left to be added (and h may be freed right after). */
     if (!WN_MUTANT(merge_publishes_first))
         store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);

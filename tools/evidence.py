@@ -98,10 +98,14 @@ class Models(Part):
             models.setdefault(model, {})[variant] = verdict, states, date
         if not models:
             return None
-        rows = [(name, *v.get("-", ("not run", "", ""))[:2], sum(r[0] == "fails" for k, r in v.items() if k != "-"),
-                 len(v) - ("-" in v), when(min(age(r[2]) for r in v.values()))) for name, v in sorted(models.items())]
-        return min(dates), table(("model", "right protocol", "states", "broken variants that fail", "of those run", "oldest run"),
-                                 rows)
+        rows = []
+        for name, v in sorted(models.items()):
+            broken = [r for k, r in v.items() if k != "-" and "=" not in k]
+            larger = "; ".join(f"{k}: {r[0]}, {r[1]} states" for k, r in sorted(v.items()) if "=" in k)
+            rows.append((name, *v.get("-", ("not run", "", ""))[:2], sum(r[0] == "fails" for r in broken), len(broken), larger,
+                         when(min(age(r[2]) for r in v.values()))))
+        return min(dates), table(("model", "right protocol", "states", "broken variants that fail", "of those run", "larger bounds",
+                                  "oldest run"), rows)
 
 
 class Mutants(Part):
@@ -195,6 +199,7 @@ def self_test():
         planted = {
             "plain/meson-logs/testlog.json": json.dumps({"stdout": "1..2\nok 1 - a\nok 2 - b\n# seed 77", "result": "OK"}),
             "model/claim.-": "2026-01-02T03:04:05+00:00 passes 123 4", "model/claim.X": "2026-01-02T03:04:05+00:00 fails 5 1",
+            "model/claim.N=2": "2026-01-02T03:04:05+00:00 passes 456 9",
             "mutants/results.json": json.dumps({"of": 2, "mutants": [
                 {"mutant": "m", "killer": "race_a", "case": "c", "seconds": 1, "date": "2026-01-02T03:04:05+00:00"}]}),
             "explore/results.json": json.dumps({"programs": 3, "schedules": 400, "seed": 9, "failures": 0}),
@@ -205,7 +210,7 @@ def self_test():
             (root / "build" / name).write_text(text)
         text = document(root)
         for wanted in ("| plain |  | 1 | 2 | 0 | 0 |", "Seeds: 77.", "| clang |  |  |  |  |  | not run |",
-                       "| claim | passes | 123 | 1 | 1 | 2026-01-02T03:04 UTC |", "1 of 2 mutants are killed",
+                       "| claim | passes | 123 | 1 | 1 | N=2: passes, 456 states | 2026-01-02T03:04 UTC |", "1 of 2 mutants are killed",
                        "400 schedules of 3 programs, seed 9: 0 failures", "| stress_a | tsan | 1.00 | 0 |", "91 % of lines"):
             if wanted not in text:
                 sys.exit(f"missing: {wanted}\n{text}")
