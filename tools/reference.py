@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import abi  # noqa: E402
 
 KEYS = ("Returns", "Counts", "Errors", "Threads", "Progress")
-HEADERS = ("wane", "fast", "collector", "memory", "containers", "weakmap", "version")
+HEADERS = ("wane", "fast", "collector", "memory", "containers", "weakmap", "observe", "version")
 # Exported for what the headers inline; described there, and not for programs.
 INTERNAL = re.compile(r"wane_(\w+_slow|checked_\w+|section_(begin|step|end)|self|epoch|handshake)$")
 STEMS = {("containers", "Map: string keys"): "map", ("containers", "Vector: grows at the end"): "vec",
