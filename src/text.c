@@ -41,7 +41,7 @@ have_room(struct wn_text *text, size_t bytes)
 void
 wn_text_add(struct wn_text *text, const char *data, size_t bytes)
 {
-    if (!have_room(text, bytes))
+    if (!bytes || !have_room(text, bytes))
         return;
     memcpy(text->data + text->used, data, bytes);
     text->used += bytes;
