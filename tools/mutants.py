@@ -23,6 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build/mutants/results.json"
 LIMIT = 90  # seconds: generous
+TRIES = 3  # of the killer that is known, before others are asked
 KINDS = ("model", "tsan", "timeout", "equivalent:")
 
 
@@ -72,7 +73,7 @@ class Tests:
         env.pop("WANE_MUTANT", None)
         if mutant:
             env["WANE_MUTANT"] = mutant
-        if self.hasty:
+        if self.hasty and mutant:  # without one nothing should have to wait
             env["WANE_TEST_PATIENCE"] = "4000"
         wrap = ["setarch", "-R"] if "tsan" in self.build.name else []
         master, slave = pty.openpty()  # a terminal: what a program says is seen before it dies
@@ -164,9 +165,10 @@ class Hunt:
         tests = self.tsan if kind == "tsan" else self.tests
         if tests is None:
             return "not run", "no build with the race detector"
-        verdict, case, _, _ = tests.run(what, mutant)
-        if verdict == "failed" or verdict == "timeout" and kind == "timeout":
-            return (what if kind == "test" else f"{kind} {what}"), case
+        for _ in range(TRIES):
+            verdict, case, _, _ = tests.run(what, mutant)
+            if verdict == "failed" or verdict == "timeout" and kind == "timeout":
+                return (what if kind == "test" else f"{kind} {what}"), case
         return None, ""
 
     def by_model(self, what):
