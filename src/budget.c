@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "pressure.h"
+#include "step.h"
 
 #define GRANULE_MOST  UINT64_C(65536)
 #define GRANULE_LEAST UINT64_C(256)
@@ -72,7 +73,7 @@ wn_budget_lack(size_t bytes)
 void
 wn_budget_attended(void)
 {
-    if (load_relaxed(&woken))
+    if (load_relaxed(&woken) && !WN_MUTANT(budget_tells_once))
         exchange_acq_rel(&woken, 0u);
 }
 
@@ -89,7 +90,7 @@ is_refused(struct wn_record *r, int64_t charge)
 {
     if (charge <= 0 || !is_above((int64_t)load_relaxed(&total) + charge, &hard))
         return false;
-    return wn_budget_lack((size_t)(charge - (int64_t)load_relaxed(&r->charge)));
+    return WN_MUTANT(refused_by_total) || wn_budget_lack((size_t)(charge - (int64_t)load_relaxed(&r->charge)));
 }
 
 bool

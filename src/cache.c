@@ -9,6 +9,7 @@
 #include "roster.h"
 #include "soft.h"
 #include "spill.h"
+#include "step.h"
 #include "unit.h"
 #include "weak.h"
 
@@ -45,7 +46,7 @@ static struct wane_atomic64 evicted;
 static void
 subtract(struct item *i)
 {
-    uint64_t      cost = exchange_acq_rel(&i->cost, UINT64_C(0));
+    uint64_t      cost = WN_MUTANT(cost_subtracted_twice) ? load_relaxed(&i->cost) : exchange_acq_rel(&i->cost, UINT64_C(0));
     struct meter *m = cost ? wane_peek(&i->meter) : NULL;
 
     if (m)
@@ -161,11 +162,11 @@ evict(struct wane_map *map, const char *key, struct item *i, struct eviction *e)
     void    *value = wane_peek(&i->value);
     uint64_t cost = load_relaxed(&i->cost);
 
-    if (load_relaxed(&i->used)) {
+    if (load_relaxed(&i->used) && !WN_MUTANT(evicts_the_used)) {
         store_relaxed(&i->used, 0u);
         return false;
     }
-    if (e->purge && value && (wn_units_of(value) != 1 || wn_spill_is_stub(value)))
+    if (e->purge && value && ((wn_units_of(value) != 1 && !WN_MUTANT(purge_evicts_held)) || wn_spill_is_stub(value)))
         return false; /* that would free nothing */
     (void)wane_retain(i); /* the unit of the map may go meanwhile */
     if (!wn_map_drop(map, key, i)) {
@@ -344,7 +345,7 @@ spill_item(struct item *i, void *file)
     bool   moved = false;
 
     /* Two units: the slot's, and this one. */
-    if (value && wn_spill_takes(value) && wn_units_of(value) == 2)
+    if (value && wn_spill_takes(value) && (wn_units_of(value) == 2 || WN_MUTANT(spills_held)))
         stub = wn_spill_out(file, value);
     if (stub)
         moved = wane_cas(&i->value, value, stub);

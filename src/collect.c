@@ -55,7 +55,7 @@ give_back(struct wane_header *h, bool keep, bool older)
             n &= ~WN_MARKS;
         if (older && wn_age(w) < WANE_ALL)
             n += WN_AGE_ONE;
-        if (older)
+        if (older && !WN_MUTANT(era_not_renewed))
             n = (n & ~WN_ERA) | load_relaxed(&wn_era);
         if (room && !wn_is_gone(n) && !(n & WN_MARKS))
             n |= WN_BUFFERED;
@@ -260,7 +260,7 @@ collect(struct wn_collection *c)
     WN_STEP("collect:grace");
     read_candidates(c);
     if (!wn_suspect(c) || !make_members(c)) {
-        c->no_memory = true; /* nothing else stops these */
+        c->no_memory = !c->timed_out; /* what else stops these */
         give_up(c, false);
         return;
     }

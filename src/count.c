@@ -162,6 +162,18 @@ wn_count_replay_intent(struct wn_record *r)
     store_relaxed(&r->intent.object, NULL);
 }
 
+bool
+wn_count_finish_merge(struct wane_header *h, const struct wn_type *t)
+{
+    uint64_t w1 = load_acquire(&h->word1); /* acquire E10 */
+
+    do
+        if ((w1 & WN_MERGED) || wn_owner(load_relaxed(&h->word0)) != 0)
+            return false;
+    while (!cas_acq_rel(&h->word1, &w1, merged_word(w1, 0, true, t))); /* release E10 */
+    return true;
+}
+
 /* ---- Candidate marks ------------------------------------------------------------------------------------------ */
 
 void
@@ -236,6 +248,7 @@ release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_rec
 
     if (!(w1 & WN_KNOWN) && !marked && !t->finalize)
         return fate(WN_DIES_PLAIN);
+    WN_STEP("release:last-local");
     /* No intent: the last local unit is the one that goes, nothing is left to be added (and h may be freed right after). */
     if (!WN_MUTANT(merge_publishes_first))
         store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
@@ -332,6 +345,25 @@ release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_recor
     } while (!cas_acq_rel(&h->word1, &w1, n)); /* acq_rel E11 */
     v.owner = owner;
     return v;
+}
+
+bool
+wn_count_release_of_many(struct wane_header *h, const struct wn_type *t)
+{
+    uint64_t w0 = load_relaxed(&h->word0); /* relaxed: only looked at for whose it is */
+    uint64_t w1;
+
+    if (wn_owner(w0) == WN_TRANSIT)
+        return false;
+    w1 = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
+    if (wn_count(w1) <= (w1 & WN_MERGED ? 1 : 0) || wn_count(w1) >= WN_IMMORTAL)
+        return false;
+    if ((w1 & WN_SHARED) || (t->traced && !(w1 & WN_MARKS)))
+        return false;
+    if (WN_CHECKS >= 1)
+        wn_check_words(h, w0, w1);
+    WN_STEP("release:before-cas");
+    return cas_acq_rel(&h->word1, &w1, w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
 }
 
 struct wn_verdict

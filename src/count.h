@@ -55,6 +55,10 @@ struct wn_room {
 struct wn_verdict wn_count_release(struct wane_header *h, const struct wn_type *type, struct wn_record *r,
                                    struct wn_room room);
 
+/* Of another's object give one unit back, if others remain and no mark is due. False: nothing was done, for more may follow from
+ * the release. In a section. */
+bool wn_count_release_of_many(struct wane_header *h, const struct wn_type *type);
+
 /* Add one unit by RMW. */
 void wn_count_retain(struct wane_header *h);
 
@@ -76,6 +80,10 @@ bool wn_count_merge(struct wane_header *h, const struct wn_type *type, struct wn
 
 /* Finish a merge that was stopped between giving word0 up and publishing (the child of a fork). */
 void wn_count_replay_intent(struct wn_record *r);
+
+/* The same for an owner's last release, which leaves no intent. Who has seen that h is in the middle of a merge must have waited
+ * for a grace period since: whoever merges is in a section. False: it is not there any more. In a section. */
+bool wn_count_finish_merge(struct wane_header *h, const struct wn_type *type);
 
 /* count(o) == 1 and that unit is the caller's, no weak reference. */
 bool wn_count_is_unique(const struct wane_header *h);

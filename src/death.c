@@ -179,8 +179,9 @@ wn_drop_slots(struct wane_header *h, const struct wn_type *t, void (*one)(wane_s
 {
     struct drop d = {{drop_slot, drop_range}, one, *done, *done, *budget, *done > 0, false};
 
-    if (t->traced)
-        wn_type_trace(t, h, &d.visitor);
+    if (!t->traced)
+        return true;
+    wn_type_trace(t, h, &d.visitor);
     *done = d.done;
     *budget = d.budget;
     return !d.rest;
@@ -214,8 +215,10 @@ begin(struct wn_record *r)
     if ((load_acquire(&h->word1) & WN_WEAK) && !WN_MUTANT(sever_after_free))
         weak = wn_weak_sever(h);
     wn_dispose(h, t);
-    wn_weak_tell(weak); /* what h held open is closed */
-    wn_weak_bury(weak, drop_now);
+    if (__builtin_expect(weak != NULL, 0)) {
+        wn_weak_tell(weak); /* what h held open is closed */
+        wn_weak_bury(weak, drop_now);
+    }
     r->partial_done = 0;
     compiler_barrier();
     r->partial = h;
@@ -253,11 +256,11 @@ seal_if_due(struct wn_record *r)
 }
 
 void
-wn_death_run(struct wn_record *r)
+wn_death_go_on(struct wn_record *r)
 {
     long budget = WN_BURY_BUDGET * WN_COST_OBJECT;
 
-    if (!wn_is_burying(r) || r->burying)
+    if (r->burying)
         return;
     r->burying = true;
     while (budget > 0 && wn_is_burying(r)) {

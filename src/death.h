@@ -28,7 +28,14 @@
 #define WN_COST_EMPTY  1
 
 /* Bury what wn_unit_give has left, up to the budget. Not from inside a dispose: the outer call goes on. */
-void wn_death_run(struct wn_record *r);
+void wn_death_go_on(struct wn_record *r);
+
+static inline void
+wn_death_run(struct wn_record *r)
+{
+    if (wn_is_burying(r))
+        wn_death_go_on(r);
+}
 
 /* The pieces that destroying a cycle shares with the death of one object. */
 void wn_dispose(struct wane_header *h, const struct wn_type *type);

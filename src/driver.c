@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* pthread_mutex_clocklock */
 #include "driver.h"
 
 #include <pthread.h>
 #include <time.h>
 
+#include "clock.h"
 #include "gate.h"
 #include "histogram.h"
 #include "step.h"
@@ -49,13 +51,9 @@ wn_driver_begin(void)
 bool
 wn_driver_try_begin(uint64_t nanoseconds)
 {
-    struct timespec end;
+    struct timespec end = wn_end_of(nanoseconds);
 
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_nsec += (long)nanoseconds;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    if (nanoseconds ? pthread_mutex_timedlock(&driver_lock, &end) : pthread_mutex_trylock(&driver_lock))
+    if (nanoseconds ? wn_lock_until(&driver_lock, &end) : pthread_mutex_trylock(&driver_lock))
         return false;
     store_relaxed(&driver, myself());
     wn_gate_enter();
@@ -314,7 +312,8 @@ is_settled(struct wn_record *r, uint64_t epoch)
 static bool
 is_handed_over(struct wn_record *r, uint64_t epoch)
 {
-    return !load_relaxed(&r->candidate_count) || load_acquire(&r->handed_at) >= epoch;
+    /* acquire: they have been handed over (unit.c). */
+    return !load_acquire(&r->candidate_count) || load_acquire(&r->handed_at) >= epoch;
 }
 
 bool

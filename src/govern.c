@@ -8,6 +8,7 @@
 #include "collect.h"
 #include "gate.h"
 #include "hook.h"
+#include "step.h"
 
 typedef void told_fn(const struct wane_collection *, void *);
 
@@ -67,7 +68,8 @@ wane_unfreeze(void)
     if (!load_relaxed(&wn_freeze_lasts))
         rc = -EALREADY;
     store_relaxed(&wn_freeze_lasts, 0u);
-    wn_take_the_frozen(&wn_collection);
+    if (!WN_MUTANT(thaw_keeps_list))
+        wn_take_the_frozen(&wn_collection);
     wn_driver_end();
     wn_wake_background();
     return rc;

@@ -34,7 +34,7 @@ give_own(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
     uint64_t w0 = load_relaxed(&h->word0);
     uint64_t w1 = load_acquire(&h->word1); /* acquire E11: as in a plain death, nothing that came back is missed */
 
-    if (wn_local(w0) != 1 || wn_count(w1) != 0 || (w1 & (WN_WEAK | WN_SHARED | WN_QUEUED)))
+    if (wn_local(w0) != 1 || wn_count(w1) != 0 || (w1 & (WN_MUTANT(give_to_weak) ? WN_QUEUED : WN_WEAK | WN_SHARED | WN_QUEUED)))
         return -EBUSY;
     if (is_clean(w0, w1, t) || WN_MUTANT(give_although_known)) {
         WN_STEP("give:judged");
@@ -78,11 +78,13 @@ bias_anew(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
     uint64_t w1 = load_acquire(&h->word1); /* acquire E11: nobody else holds it */
     uint64_t w0 = load_relaxed(&h->word0);
 
-    if ((w1 & WN_KNOWN) != (WN_MERGED | WN_COUNT_ONE))
+    if ((w1 & WN_KNOWN) != (WN_MERGED | WN_COUNT_ONE) && !(WN_MUTANT(adopt_known) && wn_count(w1) == 1))
         return;
     store_relaxed(&h->word0, with_owner(w0 & ~WN_LINK_MASK, r->id) | (t->traced ? 0 : WANE_QUIET) | 1);
     WN_STEP("adopt:word0-written");
-    if (!cas_acq_rel(&h->word1, &w1, (w1 & ~WN_MERGED) - WN_COUNT_ONE + WN_VERSION_ONE)) /* release E10 */
+    if (WN_MUTANT(adopt_over_claim))
+        store_release(&h->word1, (load_relaxed(&h->word1) & ~WN_MERGED) - WN_COUNT_ONE + WN_VERSION_ONE);
+    else if (!cas_acq_rel(&h->word1, &w1, (w1 & ~WN_MERGED) - WN_COUNT_ONE + WN_VERSION_ONE)) /* release E10 */
         store_relaxed(&h->word0, w0); /* the collector has claimed it: it stays merged */
 }
 

@@ -40,7 +40,7 @@ wn_is_in_transit(const struct wane_header *h)
 static inline void
 wn_arrive(const void *object)
 {
-    if (object && __builtin_expect(wn_is_in_transit(WANE_HEADER(object)), 0))
+    if (object && !WN_MUTANT(arrives_in_transit) && __builtin_expect(wn_is_in_transit(WANE_HEADER(object)), 0))
         wn_transit_end(WANE_HEADER(object), wn_standing());
 }
 

@@ -37,7 +37,6 @@
 #define MADE_BY_FINALIZERS 10000 /* finalizers that shutdown runs, besides those of the objects that it finds */
 
 #ifdef WN_STEPS
-void (*wn_step_hook)(const char *point);
 bool (*wn_memory_hook)(size_t bytes);
 #endif
 
@@ -67,17 +66,20 @@ free_records_of_vanished_threads(void)
 
         if (!r || &r->pub == wane_self.record || r->pub.me == wane_self.me)
             continue; /* this thread's, or one that it acts for */
-        wn_count_replay_intent(r);
+        if (!WN_MUTANT(fork_forgets_intent))
+            wn_count_replay_intent(r);
         wn_nodes_recount(r);
         wn_log_mend(&r->deferred);
         r->burying = false;
         r->hold_seals = false;
         r->home = NULL;
-        store_relaxed(&r->pub.ctr, load_relaxed(&r->pub.ctr) & ~WANE_NEST);
+        if (!WN_MUTANT(fork_keeps_sections))
+            store_relaxed(&r->pub.ctr, load_relaxed(&r->pub.ctr) & ~WANE_NEST);
         store_relaxed(&r->pub.claim, wn_grace_claim_bits());
         store_relaxed(&r->pub.attention, 0u);
         store_relaxed(&r->backlog, 1u);
-        store_release(&r->holder, 0u);
+        if (!WN_MUTANT(fork_keeps_holders))
+            store_release(&r->holder, 0u);
     }
 }
 
@@ -95,7 +97,8 @@ after_fork_child(void)
     wn_final_forked();
     wn_loop_forked();
     wn_stall_forked();
-    wn_pressure_forked();
+    if (!WN_MUTANT(fork_keeps_callbacks_mutex))
+        wn_pressure_forked();
     wn_walk_forked();
     wn_grace_forked();
     free_records_of_vanished_threads();
@@ -193,20 +196,24 @@ most_finalizers(void)
     return s.finalized + (s.objects_born - s.objects_died) + MADE_BY_FINALIZERS;
 }
 
+#define TRIES 10 /* of collections that run out of time: on a busy machine, or just after membarrier was lost */
+
 /* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. Or finalizers make more and more. */
 static void
 drain_everything(void)
 {
     uint64_t most = most_finalizers(), before;
+    int      tries = TRIES;
+    bool     again;
 
     do {
         before = objects_dead();
         (void)wane_barrier();
-        (void)wane_collect(WANE_ALL, NULL);
+        again = wane_collect(WANE_ALL, NULL) == -EAGAIN && tries-- > 0;
         while (wn_final_pending() && wn_final_count() < most)
             if (!wn_final_run(WN_FINAL_BATCH))
                 wn_driver_pause(); /* the finalizer thread is inside one */
-    } while (objects_dead() != before && wn_final_count() < most);
+    } while ((again || objects_dead() != before) && wn_final_count() < most);
     wn_driver_begin();
     (void)wn_driver_bury(wn_now() + UINT64_C(1000000000)); /* the memory of what died last, unless others go on */
     wn_driver_end();

@@ -45,7 +45,8 @@ reuse(struct wn_notes *notes)
     for (struct note *n = first(notes); n; n = n->next) {
         uint64_t s = load_acquire(&n->state);
 
-        if ((s & STATE) == FREE && cas_acq_rel(&n->state, &s, (s + SERIAL_ONE) | FILLING)) { /* acq_rel E18 */
+        if ((s & STATE) == FREE &&
+            cas_acq_rel(&n->state, &s, (s + (WN_MUTANT(reuse_keeps_serial) ? 0 : SERIAL_ONE)) | FILLING)) { /* acq_rel E18 */
             fetch_add_relaxed(&notes->spare, UINT64_MAX);
             return n;
         }
@@ -163,7 +164,7 @@ wn_notes_run(struct wn_notes *notes, void *weak)
     for (struct note *n = (struct note *)(uintptr_t)(head & ~CLOSED); n; n = n->next) {
         WN_STEP("notify:before-run");
         /* acq_rel E18: one at a time, so that a callback may still cancel those after it. */
-        if ((fetch_or_acq_rel(&n->state, (uint64_t)OVER) & STATE) == WAITING)
+        if ((fetch_or_acq_rel(&n->state, (uint64_t)OVER) & STATE) == WAITING || WN_MUTANT(runs_the_cancelled))
             call(n, weak);
     }
 }

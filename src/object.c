@@ -13,6 +13,7 @@
 #include "registry.h"
 #include "room.h"
 #include "share.h"
+#include "step.h"
 #include "weak.h"
 
 static bool
@@ -28,7 +29,7 @@ init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 
     /* relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
     store_relaxed(&h->word0, (uint64_t)t->id << WN_TYPE_SHIFT | r->pub.me | quiet | 1);
-    store_relaxed(&h->word1, WN_WORD1_BORN | load_relaxed(&wn_era));
+    store_relaxed(&h->word1, WN_WORD1_BORN | (WN_MUTANT(era_of_the_born) ? 0 : load_relaxed(&wn_era)));
 }
 
 static size_t
@@ -122,13 +123,20 @@ wane_new_sized(struct wane_type *type, size_t size)
     return new_object(type, size, true);
 }
 
+/* In a section. */
+static bool
+is_mine(const struct wane_header *h)
+{
+    return wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT); /* relaxed: only I make it so */
+}
+
 /* What needs no RMW. */
 static bool
 retain_inside(struct wane_header *h)
 {
     uint64_t w0 = load_relaxed(&h->word0);
 
-    if (wn_owner(w0) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT)) {
+    if (is_mine(h)) {
         if ((w0 & WANE_LOCAL_LIMIT) && wn_count_spill(h, wn_standing()))
             w0 = load_relaxed(&h->word0);
         if (!(w0 & WANE_LOCAL_LIMIT)) /* else the guard is set, after 2^30 retains without release: immortal */
@@ -170,9 +178,11 @@ wane_retain_slow(void *object)
 void
 wane_release_slow(void *object)
 {
-    bool opened = wn_scope_open();
+    struct wane_header *h = WANE_HEADER(object);
+    bool                opened = wn_scope_open();
 
-    wn_unit_give(WANE_HEADER(object));
+    if (is_mine(h) || !wn_count_release_of_many(h, wn_type_of(h)))
+        wn_unit_give(h);
     wn_death_run(wn_standing());
     wn_scope_close(opened);
 }

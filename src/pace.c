@@ -35,15 +35,15 @@ static uint32_t batch = BATCH_LEAST;
 static uint64_t
 young_waiting(void)
 {
-    uint64_t n = load_relaxed(&wn_handed_count) + load_relaxed(&wn_waiting_count[0]);
+    uint64_t n = 0;
 
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
 
         if (r)
-            n += load_relaxed(&r->candidate_count);
+            n += load_acquire(&r->candidate_count); /* acquire: before the look at where they go (unit.c) */
     }
-    return n;
+    return n + load_relaxed(&wn_handed_count) + load_relaxed(&wn_waiting_count[0]);
 }
 
 uint64_t

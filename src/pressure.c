@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* pthread_mutex_clocklock */
 #include "pressure.h"
 
 #include <errno.h>
@@ -7,10 +8,12 @@
 
 #include "budget.h"
 #include "cache.h"
+#include "clock.h"
 #include "driver.h"
 #include "memory.h"
 #include "soft.h"
 #include "spill.h"
+#include "step.h"
 
 #define NAP_LEAST UINT64_C(10000000) /* between purges, and between looks whether what they let go of is free */
 #define NAP_MOST  (64 * NAP_LEAST)
@@ -61,13 +64,9 @@ begin(void)
 static bool
 try_begin(uint64_t nanoseconds)
 {
-    struct timespec end;
+    struct timespec end = wn_end_of(nanoseconds);
 
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_nsec += (long)nanoseconds;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    if (nanoseconds ? pthread_mutex_timedlock(&purging, &end) : pthread_mutex_trylock(&purging))
+    if (nanoseconds ? wn_lock_until(&purging, &end) : pthread_mutex_trylock(&purging))
         return false;
     store_relaxed(&purger, myself());
     return true;
@@ -158,7 +157,7 @@ call_all(size_t bytes)
     size_t freed = 0;
 
     for (struct callback *c = callbacks; c && freed < bytes; c = c->next)
-        if (!c->dead)
+        if (!c->dead || WN_MUTANT(pressure_calls_the_dead))
             freed += c->fn(bytes - freed, c->arg);
     free_the_dead();
     return freed;
@@ -191,7 +190,7 @@ purge(size_t bytes)
 static size_t
 left_of(size_t excess)
 {
-    if (wn_driver_is_settled(on_its_way.ticket))
+    if (wn_driver_is_settled(on_its_way.ticket) || WN_MUTANT(purge_forgets_its_way))
         on_its_way.bytes = 0;
     return excess > on_its_way.bytes ? excess - on_its_way.bytes : 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "step.h"
 
 _Static_assert(WN_MAX_RECORDS < WN_TRANSIT, "no record has the id of objects in transit");
 
@@ -45,7 +46,14 @@ adopt_free(void)
         struct wn_record *r = wn_record(id);
         uint32_t          is_free = 0;
 
-        if (r && load_relaxed(&r->holder) == 0 && !(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) &&
+        if (!r || load_relaxed(&r->holder))
+            continue;
+        WN_STEP("record:is-free");
+        if (WN_MUTANT(adopt_by_store)) {
+            store_relaxed(&r->holder, 1u);
+            return r;
+        }
+        if (!(load_relaxed(&r->pub.claim) & WN_CLAIM_HELD) &&
             cas_seq_cst(&r->holder, &is_free, 1u)) /* acquire E9: what the last holder left; seq_cst: grace.c */
             return r;
     }
@@ -275,33 +283,21 @@ wn_node_give(struct wn_record *r, struct wn_queue_node *node)
 /* ---- Counts by type ----------------------------------------------------------------------------------------------- */
 
 bool
-wn_type_counts_reserve(struct wn_record *r, uint32_t type)
+wn_type_counts_make(struct wn_record *r, uint32_t type)
 {
-    struct wane_atomic_ptr *segment = &r->types[type / WN_TYPE_SEGMENT];
-    void                   *counts;
+    void *counts = wn_calloc(WN_TYPE_SEGMENT, sizeof(struct wn_type_counts));
 
-    if (load_relaxed(segment))
-        return true;
-    counts = wn_calloc(WN_TYPE_SEGMENT, sizeof(struct wn_type_counts));
     if (!counts)
         return false;
-    store_release(segment, counts); /* release E8: zeroed counts, for the sums */
+    store_release(&r->types[type / WN_TYPE_SEGMENT], counts); /* release E8: zeroed counts, for the sums */
     return true;
 }
 
 void
-wn_type_counts_add(struct wn_record *r, uint32_t type, int64_t objects, int64_t bytes)
+wn_type_counts_overflow(uint32_t type, int64_t objects, int64_t bytes)
 {
-    struct wn_type_counts *c;
-
-    if (!wn_type_counts_reserve(r, type)) {
-        fetch_add_relaxed(&overflow[type].objects, (uint64_t)objects);
-        fetch_add_relaxed(&overflow[type].bytes, (uint64_t)bytes);
-        return;
-    }
-    c = (struct wn_type_counts *)load_relaxed(&r->types[type / WN_TYPE_SEGMENT]) + type % WN_TYPE_SEGMENT;
-    wn_counter_add(&c->objects, (uint64_t)objects);
-    wn_counter_add(&c->bytes, (uint64_t)bytes);
+    fetch_add_relaxed(&overflow[type].objects, (uint64_t)objects);
+    fetch_add_relaxed(&overflow[type].bytes, (uint64_t)bytes);
 }
 
 void

@@ -76,6 +76,8 @@ struct wn_record {
 
     /* line 2..: of whoever stands here */
     _Alignas(WN_CACHE_LINE) struct wn_link *draining; /* o: detached from queue, newest first */
+    struct wn_link *parked;                           /* o: came off the queue in the middle of a merge; looked at again */
+    uint64_t        parked_ticket;                    /* o: for the newest of them */
     struct wn_link *nodes;                            /* o: spare queue nodes */
     uint32_t        node_count;
     /* o: a merge under way, for the child of a fork: word0 was cleared, `local` units are still to be added to word1 */
@@ -181,8 +183,29 @@ void                  wn_node_give(struct wn_record *r, struct wn_queue_node *no
 void                  wn_nodes_recount(struct wn_record *r); /* its holder was stopped (fork) */
 
 /* Count births and deaths by type; reserve before the birth. */
-bool wn_type_counts_reserve(struct wn_record *r, uint32_t type);
-void wn_type_counts_add(struct wn_record *r, uint32_t type, int64_t objects, int64_t bytes);
+bool wn_type_counts_make(struct wn_record *r, uint32_t type);
+void wn_type_counts_overflow(uint32_t type, int64_t objects, int64_t bytes);
+
+static inline bool
+wn_type_counts_reserve(struct wn_record *r, uint32_t type)
+{
+    return __builtin_expect(load_relaxed(&r->types[type / WN_TYPE_SEGMENT]) != NULL, 1) || wn_type_counts_make(r, type);
+}
+
+static inline void
+wn_type_counts_add(struct wn_record *r, uint32_t type, int64_t objects, int64_t bytes)
+{
+    struct wn_type_counts *c;
+
+    if (!wn_type_counts_reserve(r, type)) {
+        wn_type_counts_overflow(type, objects, bytes);
+        return;
+    }
+    c = (struct wn_type_counts *)load_relaxed(&r->types[type / WN_TYPE_SEGMENT]) + type % WN_TYPE_SEGMENT;
+    wn_counter_add(&c->objects, (uint64_t)objects);
+    wn_counter_add(&c->bytes, (uint64_t)bytes);
+}
+
 void wn_type_counts_sum(uint32_t type, int64_t *objects, int64_t *bytes);
 
 #endif

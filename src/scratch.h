@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * scratch.h - the collector's tables: from malloc, or from a megabyte of its own
+ * scratch.h - the collector's tables: from malloc, mapped if they are large, or from a megabyte of its own
+ *
+ * A collection of millions of objects needs tables of a hundred megabytes, for as long as it takes. Mapped, they go back to the
+ * system then, and grow without being copied; in malloc's heap they would leave holes among the program's objects.
  *
  * A program that has used all memory for cycles that it has just dropped must get them back. So a collection of a small part of
  * the candidates needs no memory that malloc would have to give. The reserve is static, untouched while malloc gives, and handed

@@ -189,6 +189,18 @@ load(void)
     pthread_once(&once, initialise);
 }
 
+/* Here, because every program that is linked with the static library has this file: who calls is a weak reference. */
+void
+wane_need_abi(int abi)
+{
+    if (abi == WANE_ABI)
+        return;
+    fprintf(stderr, "wane: a part of this program was compiled for binary interface %d; this library, %d.%d.%d, has %d. "
+            "Compile it again with the headers of the library\n", abi,
+            WANE_VERSION_MAJOR, WANE_VERSION_MINOR, WANE_VERSION_PATCH, WANE_ABI);
+    abort();
+}
+
 /* The thread's first section: a home record, or a borrowed one when its end cannot be noticed. */
 static void
 attach(void)

@@ -97,6 +97,17 @@ unprotect(struct wn_member *m)
     wane_release(wn_payload(m->h));
 }
 
+/* The members are claimed: what is held up meanwhile is only what others displace. */
+static void
+rest_after(uint32_t done)
+{
+    if (done % WN_COLLECT_SLICE)
+        return;
+    wane_leave();
+    wane_enter();
+}
+
+/* In a section. */
 static void
 schedule_finalizers(const struct component *k)
 {
@@ -112,10 +123,13 @@ schedule_finalizers(const struct component *k)
             break;
         WN_STEP("final:protected");
         b->entry[b->count] = (uintptr_t)at(k, b->count)->h | finalizer_is_due(at(k, b->count));
+        rest_after(b->count + 1);
     }
     if (b->count < k->n) { /* somebody has it: not garbage */
-        while (b->count--)
+        while (b->count--) {
             unprotect(at(k, b->count));
+            rest_after(b->count);
+        }
         wn_free(b);
         keep(k, WN_OUT(MOVED));
         return;

@@ -89,7 +89,7 @@ wn_share_add(struct wn_record *r, struct wane_header *h, uint64_t n)
             free_one = c;
     }
     if (!free_one)
-        return add_in_common(h, n);
+        return WN_MUTANT(share_loses_full) || add_in_common(h, n);
     store_relaxed(&free_one->units, n);
     store_release(&free_one->object, (void *)h); /* release E17: for the sum, units come first */
     return true;
@@ -100,7 +100,8 @@ free_entry(struct wn_shared_count *c)
 {
     uint64_t units = load_relaxed(&c->units);
 
-    store_release(&c->object, NULL); /* release E17 */
+    if (!WN_MUTANT(share_frees_no_entry))
+        store_release(&c->object, NULL); /* release E17 */
     return units;
 }
 
@@ -108,7 +109,7 @@ free_entry(struct wn_shared_count *c)
 static int64_t
 sum_and_free(struct wane_header *h)
 {
-    struct wn_shared_count *in_common = find_common(h);
+    struct wn_shared_count *in_common = WN_MUTANT(share_sums_records_only) ? NULL : find_common(h);
     uint64_t                sum = in_common ? free_entry(in_common) : 0;
 
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {

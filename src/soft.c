@@ -7,6 +7,7 @@
 #include "handoff.h"
 #include "room.h"
 #include "roster.h"
+#include "step.h"
 #include "table.h"
 #include "weak.h"
 
@@ -199,7 +200,7 @@ clear(struct soft *s, struct purge *p)
 
     if (!target)
         return;
-    if (wn_units_of(target) != 1) { /* others hold it, too */
+    if (wn_units_of(target) != 1 && !WN_MUTANT(soft_clears_held)) { /* others hold it, too */
         store_relaxed(&s->used, wn_coarse_now());
         return;
     }
@@ -216,7 +217,12 @@ clear_if_old(void *member, void *arg)
     struct soft  *s = member;
     struct purge *p = arg;
 
-    if (!load_relaxed(&s->bytes) || load_relaxed(&s->used) > p->limit || !wn_weak_hold(WANE_HEADER(s)))
+    if (!load_relaxed(&s->bytes) || load_relaxed(&s->used) > p->limit)
+        return true;
+    WN_STEP("soft:found");
+    if (WN_MUTANT(purge_holds_the_dying))
+        (void)wane_retain(s);
+    else if (!wn_weak_hold(WANE_HEADER(s)))
         return true;
     clear(s, p);
     wane_release(s);

@@ -11,6 +11,7 @@
 
 #include "header.h"
 #include "memory.h"
+#include "step.h"
 #include "type.h"
 
 #define BLOCK     UINT64_C(4096)
@@ -78,7 +79,7 @@ take_blocks(struct file *f, uint64_t n)
         block = find_run(f, 0, n);
     if (block == f->blocks)
         return block;
-    for (uint64_t i = block; i < block + n; i++)
+    for (uint64_t i = block; i < block + n && !WN_MUTANT(spill_blocks_overlap); i++)
         fetch_or_relaxed(&f->taken[i / WORD_BITS], UINT64_C(1) << i % WORD_BITS); /* relaxed: see find_run */
     f->from = block + n;
     return block;
@@ -178,7 +179,7 @@ stub_dispose(void *object)
     struct stub *s = object;
     struct file *f = wane_peek(&s->file);
 
-    if (!f)
+    if (!f || WN_MUTANT(spill_keeps_blocks))
         return;
     give_blocks(f, s->block, blocks_for(s->size));
     fetch_add_relaxed(&bytes_there, -(uint64_t)s->size);
@@ -204,7 +205,7 @@ wn_spill_takes(const void *object)
     const struct wn_type     *t = wn_type_of(h);
 
     return !t->traced && !t->dispose && !t->finalize && wn_type_payload_size(t, h) >= BLOCK &&
-           !(load_acquire(&h->word1) & (WN_WEAK | WN_SHARED));
+           !(load_acquire(&h->word1) & (WN_MUTANT(spill_takes_weak) ? WN_SHARED : WN_WEAK | WN_SHARED));
 }
 
 void *

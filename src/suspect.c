@@ -59,7 +59,7 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
     do {
         if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation)
             return false;
-        if (wn_is_frozen(w)) {
+        if (wn_is_frozen(w) && !WN_MUTANT(scan_enters_frozen)) {
             if (wn_collection.generation == WANE_ALL && !wn_take_later(&wn_collection, h))
                 trial->cut = true; /* no candidate is forgotten, then */
             return false;

@@ -15,6 +15,7 @@
 #include "collect.h"
 
 #include "govern.h"
+#include "step.h"
 
 /* One RMW: the mark goes, CLAIMED comes (not on the dead: they are freed if this was the last holder). */
 static bool
@@ -176,6 +177,8 @@ wn_take_later(struct wn_collection *c, struct wane_header *h)
 {
     uint64_t w = load_relaxed(&h->word1);
 
+    if (WN_MUTANT(freeze_forgets_met))
+        return true;
     if (!(w & WN_MARKS) && !has_room(c, WN_FROZEN_LIST))
         return false;
     do

@@ -10,41 +10,86 @@
 #define POLL_CHUNKS  16
 #define MOST_BURDEN  8
 
-/* h came off r's queue, which held a unit of it. */
+/* Its object is in the middle of a merge. */
 static void
-drain_one(struct wn_record *r, struct wane_header *h)
+park(struct wn_record *r, struct wn_queue_node *node)
 {
-    uint32_t owner = wn_owner(load_relaxed(&h->word0));
+    node->link.next = r->parked;
+    r->parked = &node->link;
+}
+
+/* Another owner's by now: pass it on. */
+static void
+pass_on(struct wn_record *r, struct wn_queue_node *node, uint32_t owner)
+{
+    struct wane_header *h = node->object;
+
+    wn_node_give(r, node);
+    if (wn_node_reserve(r))
+        wn_queue_push(r, owner, h);
+    else
+        wn_unit_lost(r, h);
+}
+
+/* node came off r's queue, which held a unit of its object. False: it is parked. */
+static bool
+drain_one(struct wn_record *r, struct wn_queue_node *node)
+{
+    struct wane_header *h = node->object;
+    uint32_t            owner = wn_owner(load_relaxed(&h->word0));
 
     if (!wn_count_merge(h, wn_type_of(h), r)) {
         if (!(load_acquire(&h->word1) & WN_MERGED)) { /* acquire E10 */
-            if (wn_node_reserve(r)) {
-                wn_queue_push(r, owner, h); /* another owner's by now, or in the middle of a merge: pass it on */
-                return;
-            }
-            wn_unit_lost(r, h);
-            return;
+            if (owner)
+                pass_on(r, node, owner);
+            else
+                park(r, node);
+            return owner;
         }
         wn_flags_change(h, WN_QUEUED, 0);
     }
+    wn_node_give(r, node);
     wn_unit_give(h); /* the queue's unit: an ordinary release */
+    return true;
+}
+
+/* Who merges is in a section. Is the object in the middle of it after a grace period, the thread was lost in a fork. */
+static void
+unpark(struct wn_record *r)
+{
+    bool            over = wn_grace_poll(r->parked_ticket);
+    struct wn_link *link = r->parked, *next;
+
+    r->parked = NULL;
+    for (; link; link = next) {
+        struct wn_queue_node *node = (struct wn_queue_node *)link;
+
+        next = link->next;
+        if (over)
+            (void)wn_count_finish_merge(node->object, wn_type_of(node->object));
+        (void)drain_one(r, node);
+    }
 }
 
 static void
 drain(struct wn_record *r)
 {
+    bool parked = false;
+
+    if (r->parked)
+        unpark(r);
     /* Once: what is passed on to this same queue waits for the next time. */
     if (!r->draining)
         r->draining = wn_stack_take(&r->queue);
     for (int n = 0; n < DRAIN_BUDGET && r->draining; n++) {
         struct wn_queue_node *node = (struct wn_queue_node *)r->draining;
-        struct wane_header   *h = node->object;
 
         r->draining = node->link.next;
         compiler_barrier();
-        wn_node_give(r, node);
-        drain_one(r, h);
+        parked |= !drain_one(r, node);
     }
+    if (parked)
+        r->parked_ticket = wn_grace_ticket();
 }
 
 /* The entry of a deferred call. */
@@ -125,7 +170,7 @@ say_how_far(struct wn_record *r)
 {
     struct wn_chunk *c = r->deferred.first;
 
-    if (wn_is_burying(r) || r->draining || load_relaxed(&r->queue))
+    if (wn_is_burying(r) || r->draining || r->parked || load_relaxed(&r->queue))
         return;
     if (c && c->since)
         store_release(&r->settled, (c->ticket && WN_MUTANT(settled_by_ticket) ? c->ticket : c->since) - 1);
@@ -165,7 +210,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
     }
     waiting = wn_graves_tend(r);
     say_how_far(r);
-    if (waiting || wn_is_burying(r) || r->draining || !log_is_empty(&r->deferred))
+    if (waiting || wn_is_burying(r) || r->draining || r->parked || !log_is_empty(&r->deferred))
         return;
     /* seq_cst against the push: either the pusher finds backlog 0 and reports again, or its node is seen here. Then it is
      * reported here, for the pusher may find backlog 1 and not do it, and the background may have seen the 0. */

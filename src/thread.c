@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "clock.h"
 #include "driver.h"
 #include "memory.h"
 
@@ -106,11 +107,8 @@ wn_thread_stop_within(struct wn_thread *t, struct wn_event *event, unsigned mill
 
     if (!ask_to_stop(t, event))
         return;
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-    end.tv_sec += milliseconds / 1000 + end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    if (pthread_timedjoin_np(t->id, NULL, &end) == 0)
+    end = wn_end_of((uint64_t)milliseconds * 1000000);
+    if (wn_join_until(t->id, &end) == 0)
         store_release(&t->state, (uint32_t)IDLE);
 }
 

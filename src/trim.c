@@ -9,6 +9,8 @@
 
 #include "collect.h"
 
+#include "step.h"
+
 #define TRIM_NS UINT64_C(1000000000)
 
 /* Under the driver lock. What cannot be had in time stays. */
@@ -17,7 +19,8 @@ free_all(struct wn_collection *c, uint64_t deadline)
 {
     (void)wn_driver_settle(deadline);
     (void)wn_driver_handover(deadline);
-    wn_take_the_dead(c); /* they keep their memory as long as they are logged */
+    if (!WN_MUTANT(trim_keeps_the_logged))
+        wn_take_the_dead(c); /* they keep their memory as long as they are logged */
     (void)wn_driver_bury(deadline);
     if (c->spare)
         wn_chunk_release(c->spare);

@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "memory.h"
+#include "step.h"
 #include "table.h"
 
 struct wane_atomic_ptr wn_types[WN_MAX_TYPES + 1];
@@ -96,25 +97,11 @@ wn_type_register(struct wane_type *d)
     return t;
 }
 
-static _Noreturn void
-not_an_object(const struct wane_header *h)
+void
+wn_not_an_object(const struct wane_header *h)
 {
     fprintf(stderr, "wane: %p is not an object (or it was freed)\n", (const void *)(h + 1));
     abort();
-}
-
-struct wn_type *
-wn_type_of(const struct wane_header *h)
-{
-    struct wn_type *t;
-
-    if (__builtin_expect((uintptr_t)h % 16 || (uintptr_t)h < 4096, 0))
-        not_an_object(h);
-    /* relaxed: the type field never changes. acquire E6. */
-    t = load_acquire(&wn_types[wn_type_id(load_relaxed(&h->word0))]);
-    if (__builtin_expect(!t, 0))
-        not_an_object(h);
-    return t;
 }
 
 static void
@@ -140,7 +127,7 @@ show_hung(struct wane_header *h, struct wane_visitor *visitor)
     /* relaxed: set before anything was hung anywhere. */
     if (load_relaxed(&wn_table_hung) && (load_acquire(&h->word1) & WN_WEAK))
         node = wn_table_find(h);
-    if (node)
+    if (node && !WN_MUTANT(hung_not_traced))
         visitor->slot(visitor, &node->hung);
 }
 

@@ -46,8 +46,22 @@ struct wane_visitor {
 /* The type of a declaration, registered now if need be; NULL with errno. */
 struct wn_type *wn_type_register(struct wane_type *declared);
 
+_Noreturn void wn_not_an_object(const struct wane_header *h);
+
 /* Aborts with a message when h is not the header of an object. */
-struct wn_type *wn_type_of(const struct wane_header *h);
+static inline struct wn_type *
+wn_type_of(const struct wane_header *h)
+{
+    struct wn_type *t;
+
+    if (__builtin_expect((uintptr_t)h % 16 || (uintptr_t)h < 4096, 0))
+        wn_not_an_object(h);
+    /* relaxed: the type field never changes. acquire E6. */
+    t = load_acquire(&wn_types[wn_type_id(load_relaxed(&h->word0))]);
+    if (__builtin_expect(!t, 0))
+        wn_not_an_object(h);
+    return t;
+}
 
 /* Show every slot. The caller is in a section and holds h, or holds its dead memory. */
 void wn_type_trace(const struct wn_type *type, struct wane_header *h, struct wane_visitor *visitor);

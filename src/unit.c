@@ -59,7 +59,9 @@ wn_candidates_seal(struct wn_record *r)
 {
     struct wn_chunk *c = wn_log_take(&r->candidates);
 
-    store_relaxed(&r->candidate_count, 0u);
+    if (WN_MUTANT(handed_late))
+        store_relaxed(&r->candidate_count, 0u);
+    WN_STEP("handover:begin");
     while (c) {
         struct wn_chunk *next = (struct wn_chunk *)c->link.next;
 
@@ -69,6 +71,8 @@ wn_candidates_seal(struct wn_record *r)
         wn_stack_push(&wn_handed, &c->link);
         c = next;
     }
+    /* release: who sees none here sees them handed over (pace.c, driver.c); an instant in neither count, and they would sleep. */
+    store_release(&r->candidate_count, 0u);
 }
 
 /* A dying object whose own mark is the newest entry need not wait for the hand-over: take the mark back. */

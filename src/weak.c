@@ -57,7 +57,7 @@ wn_weak_bury(void *weak, void (*drop)(wane_slot *))
 
     if (!w)
         return;
-    if (load_relaxed(&wn_table_hung))
+    if (load_relaxed(&wn_table_hung) && !WN_MUTANT(hung_not_dropped))
         drop(&w->node.hung);
     wn_table_remove(&w->node);
     wn_unit_defer(WANE_HEADER(w)); /* its node may still be seen by lookups of this grace period */
@@ -66,7 +66,8 @@ wn_weak_bury(void *weak, void (*drop)(wane_slot *))
 wane_slot *
 wn_weak_hung(struct wane_header *target)
 {
-    struct wn_table_node *node = wn_is_gone(load_acquire(&target->word1)) ? NULL : wn_table_find(target);
+    bool                  gone = wn_is_gone(load_acquire(&target->word1)) && !WN_MUTANT(hung_of_the_dying);
+    struct wn_table_node *node = gone ? NULL : wn_table_find(target);
 
     if (!node)
         return NULL;

@@ -105,6 +105,8 @@ next_of(struct entry *e)
     void *next = wane_peek_tagged(&e->next);
 
     while (is_closed(e) && !(wane_tag_of(next) & LEFT)) {
+        if (WN_MUTANT(weakmap_unfrozen))
+            return wane_tag(next, LEFT);
         (void)wane_cas(&e->next, next, wane_tag(next, LEFT));
         next = wane_peek_tagged(&e->next);
     }
@@ -170,7 +172,7 @@ replace(struct entry *e, void *value)
     do {
         old = wane_peek_tagged(&e->value);
         if (old == CLOSED)
-            return false;
+            return WN_MUTANT(weakmap_stores_in_closed);
         WN_STEP("weakmap:before-replace");
     } while (!wane_cas(&e->value, old, value));
     return true;
@@ -183,7 +185,7 @@ hang(wane_slot *list, struct entry *e)
     for (;;) {
         struct place p = find(list, e->map_number);
 
-        if (p.entry && p.entry->map_number == e->map_number) {
+        if (p.entry && p.entry->map_number == e->map_number && !WN_MUTANT(weakmap_hangs_twice)) {
             if (replace(p.entry, wane_peek(&e->value)))
                 return false;
             continue;
@@ -232,7 +234,7 @@ link_dispose(void *object)
     void         *key = wane_weak_get(wane_peek(&l->key));
     struct entry *e = key ? find_entry(list_of(key), l->map_number) : NULL;
 
-    if (e && e->serial == l->serial && close_entry(e))
+    if (e && (e->serial == l->serial || WN_MUTANT(weakmap_any_serial)) && close_entry(e))
         (void)find_entry(list_of(key), l->map_number); /* unlinks it */
     wane_release(key);
 }

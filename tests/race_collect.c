@@ -241,7 +241,8 @@ race_04_two_words_of_two_moments(void **state)
 }
 
 /*
- * Which mutants (step.h) each test fails with, besides review_believes, which fails all but race_02_stale_edge_is_still_counted:
+ * Which mutants (mutants.h) each test fails with, besides review_believes, which fails all but
+ * race_02_stale_edge_is_still_counted:
  *
  *   race_01_.._the_word_was_read               review_skip_words
  *   race_02_stale_edge_is_still_counted        suspect_without_section

@@ -336,7 +336,7 @@ race_15_counted_to_zero_after_the_words(void **state)
 }
 
 /*
- * Which mutants (step.h) each test fails with:
+ * Which mutants (mutants.h) each test fails with:
  *
  *   race_10_..                                 suspect_in_place
  *   race_11_.. (two)                           mark_cleared_after_scan

@@ -260,10 +260,11 @@ m1_takes_and_begins_to_give(void *unused)
 }
 
 static void
-m1_may_go(void *unused)
+m1_goes_on(void *unused)
 {
     (void)unused;
     gate_open(&w.may_go);
+    act_wait(&w.m1); /* the review begins with x in transit */
 }
 
 /* The collector has read the slot that held x and claims x after its owner has judged that nobody knows it. */
@@ -273,7 +274,7 @@ given_while_it_is_claimed(void **state)
     (void)state;
     act(&w.m1, make_a_holding_x, NULL);
     on_step("suspect:slot-read", m1_takes_and_begins_to_give, NULL);
-    on_step("suspect:end", m1_may_go, NULL);
+    on_step("suspect:end", m1_goes_on, NULL);
     assert_int_equal(collect(), 0);
     act_wait(&w.m1);
     assert_int_equal(w.rc, 0);

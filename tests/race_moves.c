@@ -333,7 +333,7 @@ race_08_joined_rings_go_one_after_the_other(void **state)
 }
 
 /*
- * Which mutants (step.h) each test fails with, besides review_believes, which fails all but race_08_.._by_the_spreading:
+ * Which mutants (mutants.h) each test fails with, besides review_believes, which fails all but race_08_.._by_the_spreading:
  *
  *   race_05_move_in_both_traces                move_keeps_version, review_compares_counts, review_keeps_bias,
  *                                              review_words_after_trace

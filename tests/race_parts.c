@@ -110,7 +110,8 @@ after_a_part(void *unused)
         act(&w.m, out_of_the_first_part, NULL);
 }
 
-/* The node is held. By the first phase and in each trace it would be seen twice, once in either part: as often as it has units. */
+/* The node is held. By the first phase and in each trace it would be seen twice, once in either part: as often as it has
+ * units. */
 static void
 held_is_not_freed(void)
 {
@@ -229,6 +230,67 @@ one_by_one_takes_few_calls(void **state)
     assert_in_range(w.parts, 2 * 2, 2 * 20);
 }
 
+/* ---- Finalizers ------------------------------------------------------------------------------------------------------ */
+
+#define RING 500
+
+static uint64_t ticket;
+
+static void
+take_ticket(void *unused)
+{
+    (void)unused;
+    ticket = wn_grace_ticket();
+}
+
+static void
+see_it_pass(void *unused)
+{
+    (void)unused;
+    assert_true(wn_grace_poll(ticket));
+}
+
+static void
+note_finalized(void *object)
+{
+    __atomic_fetch_add(((struct node *)object)->ended, 1, __ATOMIC_RELAXED);
+}
+
+static struct wane_type final_type = {"final", sizeof(struct node), node_slots, 3, 0, 0, note_finalized, 0, {0}};
+
+/* A large component is protected for its finalizers in several sections. */
+static void
+finalizers_are_made_due_in_parts(void **state)
+{
+    struct node *first = NULL, *last = NULL;
+    size_t       freed;
+
+    (void)state;
+    for (int i = 0; i < RING; i++) {
+        struct node *n = wane_new(&final_type);
+
+        assert_non_null(n);
+        n->ended = &w.ended;
+        if (last)
+            wane_put(&last->s[0], n);
+        else
+            first = n;
+        last = n;
+    }
+    wane_set(&last->s[0], first);
+    on_nth_step("final:protected", 10, take_ticket, NULL);
+    on_nth_step("final:protected", 200, see_it_pass, NULL);
+    wane_release(first);
+    freed = collect(); /* the finalizers may have run meanwhile */
+    assert_true(steps_seen("final:protected") >= 200);
+    off_steps();
+    while (ended(&w.ended) < RING)
+        (void)wane_run_finalizers();
+    freed += collect();
+    assert_int_equal(freed, RING);
+    assert_int_equal(ended(&w.ended), RING);
+}
+
 int
 main(void)
 {
@@ -238,6 +300,7 @@ main(void)
         T(the_memory_is_used_again_between_two_parts),
         T(garbage_is_traced_in_parts),
         T(one_by_one_takes_few_calls),
+        T(finalizers_are_made_due_in_parts),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

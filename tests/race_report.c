@@ -4,6 +4,7 @@
  */
 #include "race_common.h"
 
+#include "pace.h"
 #include "record.h"
 
 static struct {
@@ -94,6 +95,15 @@ tend(void *unused)
 }
 
 static void
+release_inside(void *unused)
+{
+    (void)unused;
+    wane_enter();
+    wane_release(w.a);
+    wane_leave();
+}
+
+static void
 push_between_the_clearing_and_the_look(void **state)
 {
     (void)state;
@@ -110,11 +120,35 @@ push_between_the_clearing_and_the_look(void **state)
     assert_int_equal(ended(&w.ended), 1);
 }
 
+static void
+note_what_waits(void *waiting)
+{
+    *(uint64_t *)waiting = wn_pace_waiting();
+}
+
+/* Here the background asks whether anything waits: else it goes to sleep, and nobody wakes it for these candidates. */
+static void
+candidates_wait_until_they_are_handed_over(void **state)
+{
+    uint64_t waiting = 0;
+
+    (void)state;
+    act(&w.owner, make, NULL);
+    act(&w.owner, release_inside, NULL);
+    on_any_step("handover:begin", note_what_waits, &waiting);
+    (void)collect();
+    assert_int_equal(waiting, 1);
+    wane_release(w.a);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&w.ended), 1);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(push_between_the_clearing_and_the_look, setup, teardown),
+        cmocka_unit_test_setup_teardown(candidates_wait_until_they_are_handed_over, setup, teardown),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -3,7 +3,7 @@
  * race_review.c - the collector against mutators, at exact points of the review
  *
  * Each test makes the first phase suspect an object that is in use (its counts are read before a mutator moves), and then needs
- * exactly one step of the review to notice. Removing that step (-Dmutant=...) must make the test fail.
+ * exactly one step of the review to notice. Without that step (a mutant: mutants.h) the test must fail.
  */
 #include "race_common.h"
 

@@ -213,6 +213,44 @@ more_shared_objects_than_entries(void **state)
     share_many(NULL);
 }
 
+/* ---- More objects than a record has entries for ---------------------------------------------------------------------- */
+
+#define MANY 100
+
+static struct node *many[MANY];
+
+DEED(m1_retains_many)
+{
+    for (int i = 0; i < MANY; i++)
+        (void)wane_retain(many[i]);
+}
+
+DEED(m1_releases_many)
+{
+    for (int i = 0; i < MANY; i++)
+        wane_release(many[i]);
+}
+
+static void
+units_that_have_no_entry_on_a_record(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        many[i] = node_new(&w.ended);
+        assert_int_equal(wane_share(many[i]), 0);
+    }
+    act(&w.m1, m1_retains_many, NULL);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(wane_unshare(many[i]), 0);
+        wane_release(many[i]);
+    }
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&w.ended), 0);
+    act(&w.m1, m1_releases_many, NULL);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&w.ended), MANY);
+}
+
 int
 main(void)
 {
@@ -223,6 +261,7 @@ main(void)
         RACE(unshared_under_a_thread_that_counts),
         RACE(a_shared_ring_is_live),
         RACE(more_shared_objects_than_entries),
+        RACE(units_that_have_no_entry_on_a_record),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -345,7 +345,7 @@ slot_07_no_dispose_inside_a_step_or_under_a_lock(void **state)
 }
 
 /*
- * Which mutants (step.h) each test fails with:
+ * Which mutants (mutants.h) each test fails with:
  *
  *   race_16_.._the_condemning                  condemn_any_word
  *   race_16_.._the_protection, fin_16_..       protect_any_word

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "memory.h"
+#include "scratch.h"
 #include "subset.h"
 #include "trial.h"
 
@@ -23,6 +25,7 @@ static struct {
     uint32_t *outside;    /* units held from outside */
     uint32_t *in;
     uint64_t  traced; /* edges shown, for the cost */
+    uint32_t  claims;
     bool      refuse_odd;
 } g;
 
@@ -82,6 +85,7 @@ claim(struct wn_trial *t, uintptr_t object, uint32_t *count)
     if (g.refuse_odd && i % 2)
         return false;
     *count = g.in[i] + g.outside[i];
+    g.claims++;
     return true;
 }
 
@@ -372,6 +376,38 @@ components_are_grouped(void **state)
     graph_end();
 }
 
+static bool
+no_memory(size_t bytes)
+{
+    (void)bytes;
+    return false;
+}
+
+/* A chain that is longer than the reserve is for: all that is claimed is in the table, so it can be given back. */
+static void
+nothing_is_claimed_without_room(void **state)
+{
+    struct wn_trial t = {.claim = claim, .trace = trace};
+    uint32_t        n = 100000;
+
+    (void)state;
+    graph_begin(n, n);
+    for (uint32_t i = 0; i < n; i++) {
+        edge(i, (i + 1) % n);
+        node_done(i);
+    }
+    wn_memory_hook = no_memory;
+    assert_true(wn_trial_add(&t, address(0), 1, WN_TRIAL_CANDIDATE));
+    while (!wn_trial_explore(&t, 1000))
+        ;
+    wn_memory_hook = NULL;
+    assert_true(t.failed && t.count < n);
+    assert_int_equal(g.claims, t.count - 1);
+    wn_trial_clear(&t);
+    wn_scratch_over();
+    graph_end();
+}
+
 int
 main(void)
 {
@@ -382,6 +418,7 @@ main(void)
         cmocka_unit_test(partial_exploration_is_safe),
         cmocka_unit_test(subset_agrees_with_reachability),
         cmocka_unit_test(components_are_grouped),
+        cmocka_unit_test(nothing_is_claimed_without_room),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What the built library shows to the loader. usage: abi.py LIBRARY HEADER...; abi.py --self-test
 
-  Every exported symbol is wane_* and declared in a public header, and everything declared there is exported.
+  Every exported symbol is wane_* and declared in a public header, and everything declared there is exported. Each has a version.
   STATIC_TLS: the thread-local word is one load. NODELETE: threads exit through the library's code after a dlclose.
   At most 16 bytes of thread-local storage, aligned to at most 64: dlopen finds room for that.
 """
@@ -21,6 +21,7 @@ def declared(text):
     text = re.sub(r"^\s*#.*$", "", text, flags=re.M)
     while re.search(r"\{[^{}]*\}", text):
         text = re.sub(r"\{[^{}]*\}", ";", text)
+    text = re.sub(r"\bstatic\b[^;]*;", "", text)
     functions = re.findall(r"\b(wane_\w+)\s*\((?:[^;()]|\([^()]*\))*\)[^;]*;", text)
     variables = re.findall(r"^\s*extern\b[^;(]*?\b(wane_\w+)\s*(?:__attribute__[^;]*)?;", text, flags=re.M)
     return set(functions + variables)
@@ -43,6 +44,8 @@ def check(headers, nm, dynamic, segments):
             yield f"exported but in no public header: {symbol}"
     for name in sorted(names - symbols):
         yield f"declared but not exported: {name}"
+    for symbol in re.findall(r"^\S+ [^A] (wane_\w+)(?!@@WANE_\d|\w)", nm, re.M):
+        yield f"without a version: {symbol}"
     for flag in ("STATIC_TLS", "NODELETE"):
         if not re.search(rf"\b{flag}\b", dynamic):
             yield f"no {flag} flag"
@@ -64,6 +67,7 @@ def self_test():
         void wane_each(void (*fn)(int), void *arg);
         extern __thread struct wane_self wane_self __attribute__((tls_model("initial-exec")));
         extern struct wane_atomic64 wane_epoch;
+        __attribute__((constructor)) static void wane_handshake(void) { wane_hidden(1); }
         WANE_INLINE int
         wane_enter(void)
         {
@@ -78,6 +82,8 @@ def self_test():
     cases = [("nothing", None, (header, nm, dynamic, tls)),
              ("a foreign symbol", "exported: helper", (header, nm + "00 T helper\n", dynamic, tls)),
              ("an undeclared symbol", "no public header", (header, nm + "00 T wane_inner@@WANE_0\n", dynamic, tls)),
+             ("a symbol without a version", "without a version: wane_new",
+              (header, nm.replace("_new@@WANE_0", "_new"), dynamic, tls)),
              ("a missing function", "not exported: wane_each", (header, few, dynamic, tls)),
              ("a missing variable", "not exported: wane_epoch", (header, less, dynamic, tls)),
              ("dynamic TLS", "STATIC_TLS", (header, nm, dynamic.replace("STATIC_TLS", ""), tls)),

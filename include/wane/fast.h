@@ -18,7 +18,7 @@
 #ifndef WANE_FAST_H
 #define WANE_FAST_H
 
-#define WANE_ABI 1
+#include <wane/version.h> /* WANE_ABI, WANE_VERSION */
 
 /* An atomic word is a one-field struct: a plain access to it does not compile by accident. */
 struct wane_atomic32 { uint32_t value; };
@@ -160,8 +160,21 @@ wane_release(void *object)
         wane_release_slow(object);
 }
 
+/* ---- Tags ------------------------------------------------------------------------------------------------------ */
+
 #define WANE_TAG_MASK ((uintptr_t)7)
 
+/**
+ * wane_tag, wane_tag_of, wane_untag - three bits beside a pointer: with them set; these; the pointer without them
+ *
+ * @pointer  an object or NULL, tagged or not. What is stored into a slot may carry a tag
+ * @bits     0 to 7
+ * Counts    none
+ * Threads   any
+ * Progress  wait-free
+ *
+ * wane_peek_tagged - what a slot holds, with its tag: wane_peek is the same without it
+ */
 WANE_INLINE void *
 wane_untag(const void *pointer)
 {

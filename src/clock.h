@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * clock.h - waits that end in time although somebody sets the time of day, where the C library has such
+ */
+#ifndef WN_CLOCK_H
+#define WN_CLOCK_H
+
+#ifndef _GNU_SOURCE
+#error "define _GNU_SOURCE before the first header"
+#endif
+
+#include <pthread.h>
+#include <stdint.h>
+#include <time.h>
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 31)
+#define WN_CLOCK               CLOCK_MONOTONIC
+#define wn_lock_until(m, end)  pthread_mutex_clocklock((m), CLOCK_MONOTONIC, (end))
+#define wn_join_until(id, end) pthread_clockjoin_np((id), NULL, CLOCK_MONOTONIC, (end))
+#else
+#define WN_CLOCK               CLOCK_REALTIME
+#define wn_lock_until(m, end)  pthread_mutex_timedlock((m), (end))
+#define wn_join_until(id, end) pthread_timedjoin_np((id), NULL, (end))
+#endif
+
+/* For these. */
+static inline struct timespec
+wn_end_of(uint64_t nanoseconds)
+{
+    struct timespec end;
+
+    clock_gettime(WN_CLOCK, &end);
+    nanoseconds += (uint64_t)end.tv_nsec;
+    return (struct timespec){end.tv_sec + (time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+}
+
+#endif
