@@ -306,7 +306,7 @@ wn_collection_run(int generation, uint32_t most, struct wane_collected *result)
     c->under_way = true;
     c->timed_out = c->no_memory = false;
     wn_govern_tell(false, generation, &c->result);
-    WN_PROBE(collection__begin, generation);
+    WN_PROBE1(collection__begin, generation);
     collect(c);
     c->result.examined = c->trial.count;
     c->result.nanoseconds = wn_now() - start;
@@ -314,8 +314,8 @@ wn_collection_run(int generation, uint32_t most, struct wane_collected *result)
     add_totals(&c->result);
     wn_histogram_add(&wn_collection_times, c->result.nanoseconds);
     if (c->result.aborted)
-        WN_PROBE(abort, c->result.aborted, c->result.nanoseconds);
-    WN_PROBE(collection__end, generation, c->result.freed, c->result.nanoseconds);
+        WN_PROBE2(abort, c->result.aborted, c->result.nanoseconds);
+    WN_PROBE3(collection__end, generation, c->result.freed, c->result.nanoseconds);
     *result = c->result;
     wn_govern_tell(true, generation, result);
 }

@@ -143,7 +143,7 @@ wn_count_merge(struct wane_header *h, const struct wn_type *t, struct wn_record 
         n = merged_word(w1 & ~WN_QUEUED, (int64_t)local, w0 & WANE_QUIET, t);
     while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10: word0 was given up before MERGED is seen */
     intent_done(r);
-    WN_PROBE(merge, h, local);
+    WN_PROBE2(merge, h, local);
     return true;
 }
 

@@ -186,7 +186,7 @@ wn_grace_poll(uint64_t ticket)
     }
     if (load_relaxed(&done) < min) {
         fetch_add_relaxed(&periods, 1u);
-        WN_PROBE(grace__period, min);
+        WN_PROBE1(grace__period, min);
     }
     raise_to(&done, min);
     return min >= ticket;

@@ -14,11 +14,14 @@
 #define WN_PROBE_H
 
 #ifdef WN_PROBES
-#define SDT_USE_VARIADIC
 #include <sys/sdt.h>
-#define WN_PROBE(name, ...) STAP_PROBEV(wane, name, __VA_ARGS__)
+#define WN_PROBE1(name, a) STAP_PROBE1(wane, name, a)
+#define WN_PROBE2(name, a, b) STAP_PROBE2(wane, name, a, b)
+#define WN_PROBE3(name, a, b, c) STAP_PROBE3(wane, name, a, b, c)
 #else
-#define WN_PROBE(name, ...) ((void)0)
+#define WN_PROBE1(name, a) ((void)0)
+#define WN_PROBE2(name, a, b) ((void)0)
+#define WN_PROBE3(name, a, b, c) ((void)0)
 #endif
 
 #endif

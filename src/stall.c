@@ -75,7 +75,7 @@ report(const struct wn_hook *to, const struct found *f)
     stall.units = s.displaced > s.applied ? s.displaced - s.applied : 0; /* the sums are no snapshot */
     stall.bytes = s.held_bytes;
     fetch_add_relaxed(&stalls, 1u);
-    WN_PROBE(stall, stall.tid, stall.nanoseconds, stall.units);
+    WN_PROBE3(stall, stall.tid, stall.nanoseconds, stall.units);
     ((stall_fn *)to->fn)(&stall, to->arg);
 }
 
