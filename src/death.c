@@ -258,7 +258,7 @@ seal_if_due(struct wn_record *r)
 void
 wn_death_go_on(struct wn_record *r)
 {
-    long budget = WN_BURY_BUDGET * WN_COST_OBJECT;
+    long budget = (long)WN_BURY_BUDGET * WN_COST_OBJECT;
 
     if (r->burying)
         return;

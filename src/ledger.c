@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "memory.h"
 #include "record.h"
 #include "type.h"
 
@@ -34,24 +35,28 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void
 begin(void)
 {
-    if (pthread_key_create(&key, free))
+    if (pthread_key_create(&key, wn_free))
         abort();
     wn_quarantine_begin();
 }
+
+static void
+begin_mine(void)
+{
+    struct ledger *l = wn_calloc(1, sizeof *l);
+
+    if (l && pthread_setspecific(key, l)) /* NOLINT(analyzer-malloc-leak): the end of the thread frees it */
+        wn_free(l);
+} /* NOLINT(clang-analyzer-unix.Malloc): the same */
 
 /* NULL without memory: then nothing is noted. */
 static struct ledger *
 mine(void)
 {
-    struct ledger *l;
-
     pthread_once(&once, begin);
-    l = pthread_getspecific(key);
-    if (!l && (l = calloc(1, sizeof *l)) && pthread_setspecific(key, l)) {
-        free(l);
-        l = NULL;
-    }
-    return l;
+    if (!pthread_getspecific(key))
+        begin_mine();
+    return pthread_getspecific(key);
 }
 
 /* ---- Telling ------------------------------------------------------------------------------------------------------ */

@@ -14,11 +14,13 @@ chunk_new(struct wn_record *r)
     if (c) {
         r->spare = (struct wn_chunk *)c->link.next;
         r->spare_count--;
-    } else if ((c = wn_malloc(sizeof *c))) {
-        c->pooled = false;
-    } else {
-        wn_record_hungers(r);
+        return c;
     }
+    c = wn_malloc(sizeof *c);
+    if (c)
+        c->pooled = false;
+    else
+        wn_record_hungers(r);
     return c;
 }
 
@@ -105,7 +107,8 @@ wn_log_reserve(struct wn_record *r, struct wn_log *log)
 
     if (wn_log_has_room(log))
         return true;
-    if (!(c = chunk_new(r)))
+    c = chunk_new(r);
+    if (!c)
         return false;
     open_chunk(log, c);
     return true;

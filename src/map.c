@@ -345,7 +345,7 @@ rebuild(struct wane_map *map, struct luggage *with)
     struct table *t = current(map);
     size_t        open = t ? close_empty(t) : 0;
 
-    if (open + 1 > with->fresh->capacity / 2) {
+    if (t && open + 1 > with->fresh->capacity / 2) {
         reopen(t);
         with->need = capacity_for(open + 1);
         return false;

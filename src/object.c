@@ -72,7 +72,8 @@ make(const struct wn_type *t, size_t size, bool *refused)
         errno = ENOMEM;
         return NULL;
     }
-    if (!(h = allocate(t, size))) {
+    h = allocate(t, size);
+    if (!h) { /* NOLINT(analyzer-malloc-leak): h is an inner address of the block */
         wn_budget_give(r, bytes_of(t, size));
         wn_repay_death(r);
         return NULL;
@@ -106,6 +107,7 @@ new_object(struct wane_type *type, size_t size, bool sized)
         opened = wn_scope_open();
         object = make(t, size, &refused);
         wn_scope_close(opened);
+        /* NOLINTNEXTLINE(analyzer-malloc-leak): it, too, is an inner address */
         if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(bytes_of(t, size)))
             return object;
     }

@@ -95,9 +95,11 @@ make(void)
     struct wn_record           *r;
     uint32_t                    id;
 
-    if (wn_record_limit() == WN_MAX_RECORDS || !(r = allocate()))
+    r = wn_record_limit() == WN_MAX_RECORDS ? NULL : allocate();
+    if (!r)
         return NULL;
-    if (!(id = new_id())) {
+    id = new_id();
+    if (!id) {
         if (r < emergency || r >= emergency + EMERGENCY)
             wn_free(r);
         return NULL;

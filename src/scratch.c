@@ -70,7 +70,7 @@ get(size_t bytes, bool zeroed)
         if (b && zeroed)
             memset(b, 0, bytes);
     }
-    return b ? as(b, bytes, source) : NULL;
+    return b ? as(b, bytes, source) : NULL; /* NOLINT(analyzer-malloc-leak): an inner address of b is returned */
 }
 
 void *

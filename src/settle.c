@@ -240,13 +240,13 @@ static void
 drop(const struct component *k, struct wn_member *m)
 {
     size_t done = 0;
-    long   budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
+    long   budget = (long)WN_COLLECT_SLICE * WN_COST_OBJECT;
 
     (void)k;
     if (has_weak(m))
         wn_weak_bury(wn_weak_sever(m->h), drop_outside);
     while (!wn_drop_slots(m->h, wn_type_of(m->h), drop_outside, &done, &budget)) {
-        budget = WN_COLLECT_SLICE * WN_COST_OBJECT;
+        budget = (long)WN_COLLECT_SLICE * WN_COST_OBJECT;
         wn_death_run(wn_standing());
         wane_leave();
         wane_enter();

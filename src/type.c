@@ -71,7 +71,8 @@ register_locked(struct wane_type *d)
         return NULL;
     }
     id = load_relaxed(&count) + 1;
-    if (id > WN_MAX_TYPES - 1 || !(t = copy(d))) {
+    t = id > WN_MAX_TYPES - 1 ? NULL : copy(d);
+    if (!t) {
         errno = ENOMEM;
         return NULL;
     }
