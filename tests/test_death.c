@@ -258,7 +258,7 @@ drop_one(void *(*make)(long), long size)
 #define MANY   30000
 #define LARGE  200000
 #else
-#define ROUNDS 21
+#define ROUNDS 7
 #define MANY   SCALED(1000000)
 #define LARGE  SCALED(10000000)
 #endif
