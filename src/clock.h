@@ -13,7 +13,16 @@
 #include <stdint.h>
 #include <time.h>
 
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 31)
+/* The race detector of clang 14 does not know the newer calls, and would miss that they lock. */
+#if defined(__SANITIZE_THREAD__)
+#define WN_RACE_DETECTOR 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WN_RACE_DETECTOR 1
+#endif
+#endif
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 31) && !defined(WN_RACE_DETECTOR)
 #define WN_CLOCK               CLOCK_MONOTONIC
 #define wn_lock_until(m, end)  pthread_mutex_clocklock((m), CLOCK_MONOTONIC, (end))
 #define wn_join_until(id, end) pthread_clockjoin_np((id), NULL, CLOCK_MONOTONIC, (end))
