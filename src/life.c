@@ -196,6 +196,30 @@ most_finalizers(void)
     return s.finalized + (s.objects_born - s.objects_died) + MADE_BY_FINALIZERS;
 }
 
+static uint64_t
+held_bytes(void)
+{
+    struct wane_stats s;
+
+    wane_stats(&s);
+    return s.held_bytes;
+}
+
+/* The memory of what died last: as long as it becomes less from second to second. Others may go on. */
+static void
+free_the_dead(void)
+{
+    uint64_t before = UINT64_MAX, held;
+    bool     done;
+
+    wn_driver_begin();
+    do {
+        done = wn_driver_bury(wn_now() + UINT64_C(1000000000));
+        held = held_bytes();
+    } while (!done && held < before && (before = held) > 0);
+    wn_driver_end();
+}
+
 #define TRIES 10 /* of collections that run out of time: on a busy machine, or just after membarrier was lost */
 
 /* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. Or finalizers make more and more. */
@@ -214,9 +238,7 @@ drain_everything(void)
             if (!wn_final_run(WN_FINAL_BATCH))
                 wn_driver_pause(); /* the finalizer thread is inside one */
     } while ((again || objects_dead() != before) && wn_final_count() < most);
-    wn_driver_begin();
-    (void)wn_driver_bury(wn_now() + UINT64_C(1000000000)); /* the memory of what died last, unless others go on */
-    wn_driver_end();
+    free_the_dead();
 }
 
 int
