@@ -11,7 +11,7 @@
 #include "step.h"
 
 #define GRACE_NS   UINT64_C(200000000)
-#define COLLECT_NS UINT64_C(1000000000) /* what wane_collect waits for sections at most */
+#define COLLECT_NS UINT64_C(1000000000) /* each of wane_collect's waits for sections; and until it tries no more */
 #define ROUNDS     4
 #define LARGE_PART 65536 /* candidates, where there is no memory for all at once */
 #define SMALL_PART 256
@@ -235,37 +235,46 @@ end_phase(enum wane_phase phase, uint64_t *since)
     *since = now;
 }
 
-static void
-collect(struct wn_collection *c)
+/* Candidates, and what they reach. False: given up. */
+static bool
+find_suspects(struct wn_collection *c)
 {
-    uint64_t since = wn_now();
-    bool     sure;
-
     WN_STEP("collect:begin");
     c->no_memory = !wn_take(c);
     WN_STEP("collect:handed-over");
     if (c->no_memory) {
         give_up(c, false);
         wn_take_the_dead(c); /* needs none, and brings some */
-        return;
+        return false;
     }
     if (!c->trial.count)
-        return;
+        return false;
     /* Before the scan: marks that were seen set, just before they were cleared, have had their decrement by then (H11). */
     if (!WN_MUTANT(handover_no_grace) && !wn_driver_grace(wn_now() + GRACE_NS)) {
         c->timed_out = true;
         give_up(c, false);
-        return;
+        return false;
     }
     WN_STEP("collect:grace");
     read_candidates(c);
     if (!wn_suspect(c) || !make_members(c)) {
         c->no_memory = !c->timed_out; /* what else stops these */
         give_up(c, false);
-        return;
+        return false;
     }
     give_back_live(c);
+    return true;
+}
+
+static void
+collect(struct wn_collection *c)
+{
+    uint64_t since = wn_now();
+    bool     found = find_suspects(c), sure;
+
     end_phase(WANE_PHASE_SUSPECT, &since);
+    if (!found)
+        return;
     sure = c->members && wn_review(c);
     end_phase(WANE_PHASE_REVIEW, &since);
     if (sure)

@@ -130,20 +130,6 @@ struct search {
 };
 
 static void
-begin(struct wn_walk *walk, const struct wn_sight *sight)
-{
-    (void)walk;
-    (void)sight;
-}
-
-static void
-missing(struct wn_walk *walk, uint32_t rank)
-{
-    (void)walk;
-    (void)rank;
-}
-
-static void
 edge(struct wn_walk *walk, enum wn_edge kind, size_t number, uintptr_t target)
 {
     struct search *s = (struct search *)walk;
@@ -171,8 +157,7 @@ flush(struct wn_walk *walk)
 static int
 say_holders(struct wn_text *t, struct wane_header *h, int64_t units)
 {
-    struct search s = {.walk = {.set = &s.set, .types = wn_type_count(), .begin = begin, .edge = edge, .end = begin,
-                                .missing = missing, .flush = flush, .full = full},
+    struct search s = {.walk = {.set = &s.set, .types = wn_type_count(), .edge = edge, .flush = flush, .full = full},
                        .wanted = (uintptr_t)h};
     int           rc;
 

@@ -71,20 +71,6 @@ begin(struct wn_walk *walk, const struct wn_sight *sight)
 }
 
 static void
-end(struct wn_walk *walk, const struct wn_sight *sight)
-{
-    (void)walk;
-    (void)sight;
-}
-
-static void
-missing(struct wn_walk *walk, uint32_t rank)
-{
-    (void)walk;
-    (void)rank;
-}
-
-static void
 edge(struct wn_walk *walk, enum wn_edge kind, size_t number, uintptr_t target)
 {
     struct search     *s = search_of(walk);
@@ -239,8 +225,8 @@ say_rows(struct wn_text *t, const struct rows *rows, const struct search *s)
 int
 wane_leak_report(int fd)
 {
-    struct search  s = {.walk = {.set = &s.set, .types = wn_type_count(), .begin = begin, .edge = edge, .end = end,
-                                 .missing = missing, .flush = flush, .full = full}};
+    struct search  s = {.walk = {.set = &s.set, .types = wn_type_count(), .begin = begin, .edge = edge,
+                                 .flush = flush, .full = full}};
     struct rows    rows = {wn_malloc(((size_t)s.walk.types + 1) * sizeof *rows.row), 0};
     bool           observed = load_relaxed(&wn_registry_state) & WN_REGISTRY_USED;
     struct wn_text t;

@@ -34,6 +34,7 @@
 #include "step.h"
 #include "walk.h"
 
+#define TRIES 10 /* of a shutdown, where collections run out of time: on a busy machine, or just after membarrier was lost */
 #define MADE_BY_FINALIZERS 10000 /* finalizers that shutdown runs, besides those of the objects that it finds */
 
 #ifdef WN_STEPS
@@ -209,18 +210,17 @@ held_bytes(void)
 static void
 free_the_dead(void)
 {
-    uint64_t before = UINT64_MAX, held;
+    uint64_t before, held = UINT64_MAX;
     bool     done;
 
     wn_driver_begin();
     do {
+        before = held;
         done = wn_driver_bury(wn_now() + UINT64_C(1000000000));
         held = held_bytes();
-    } while (!done && held < before && (before = held) > 0);
+    } while (!done && held < before);
     wn_driver_end();
 }
-
-#define TRIES 10 /* of collections that run out of time: on a busy machine, or just after membarrier was lost */
 
 /* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. Or finalizers make more and more. */
 static void

@@ -57,7 +57,7 @@ drain_one(struct wn_record *r, struct wn_queue_node *node)
 static void
 unpark(struct wn_record *r)
 {
-    bool            over = wn_grace_poll(r->parked_ticket);
+    bool            over = (wn_grace_poll(r->parked_ticket) || WN_MUTANT(parked_no_grace)) && !WN_MUTANT(parked_for_ever);
     struct wn_link *link = r->parked, *next;
 
     r->parked = NULL;

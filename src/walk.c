@@ -114,7 +114,7 @@ static void
 go_on(struct wn_walk *walk)
 {
     see_slots(walk);
-    if (!walk->partly)
+    if (!walk->partly && walk->end)
         walk->end(walk, &walk->sight);
 }
 
@@ -129,7 +129,8 @@ resume(struct wn_walk *walk)
         return;
     }
     walk->partly = false;
-    walk->end(walk, &before);
+    if (walk->end)
+        walk->end(walk, &before);
 }
 
 /* In a section. False: there are no more objects. */
@@ -149,10 +150,12 @@ batch(struct wn_walk *walk)
         walk->sight.rank = walk->rank++;
         walk->part = wn_part_first();
         if (!look(walk, address)) {
-            walk->missing(walk, walk->sight.rank);
+            if (walk->missing)
+                walk->missing(walk, walk->sight.rank);
             continue;
         }
-        walk->begin(walk, &walk->sight);
+        if (walk->begin)
+            walk->begin(walk, &walk->sight);
         go_on(walk);
     }
     return true;

@@ -46,7 +46,7 @@ struct wn_walk {
     const struct wn_set *set;
     uint32_t             types; /* objects of later ones are missing */
 
-    /* The callbacks run inside a section: they must not block, nor touch objects. */
+    /* The callbacks run inside a section: they must not block, nor touch objects. NULL: not wanted (begin, end, missing). */
     void (*begin)(struct wn_walk *walk, const struct wn_sight *sight);
     void (*edge)(struct wn_walk *walk, enum wn_edge kind, size_t number, uintptr_t target); /* header of the target */
     void (*end)(struct wn_walk *walk, const struct wn_sight *sight);

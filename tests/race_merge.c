@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "count.h"
+#include "driver.h"
 #include "record.h"
 #include "step.h"
 
@@ -274,7 +275,7 @@ collect_in_the_child(void)
 }
 
 static int
-fork_and_collect(void)
+fork_and(int (*work)(void))
 {
     int   status = -1;
     pid_t pid = fork();
@@ -283,7 +284,7 @@ fork_and_collect(void)
         for (int s = 1; s < 32; s++)
             signal(s, SIG_DFL);
         alarm(20);
-        _exit(collect_in_the_child());
+        _exit(work());
     }
     (void)waitpid(pid, &status, 0);
     return status;
@@ -303,13 +304,95 @@ life_07_fork_inside_the_owners_merge(void **state)
     act_begin(&w.m1, release_and_stop_in_the_merge, NULL);
     while (!steps_seen("merge:word0-cleared"))
         ;
-    status = fork_and_collect();
+    status = fork_and(collect_in_the_child);
     gate_open(&w.may_go);
     act_wait(&w.m1);
     wane_release(w.b);
     assert_int_equal(wane_barrier(), 0);
     (void)collect();
     assert_int_equal(ended(&w.ended), 2);
+    assert_int_equal(status, 0);
+}
+
+/* ---- A queued unit of an object that is inside the merge ----------------------------------------------------------- */
+
+static void
+drain_own_queue(void)
+{
+    wn_driver_begin();
+    (void)wn_driver_round(WN_ATTEND, true);
+    wn_driver_end();
+}
+
+/* As the collector asks for a merge: a unit of the request's own, on this thread's queue, as M1's cannot be drained. */
+static void
+queue_a_unit_of_a(void)
+{
+    struct wane_header *h = WANE_HEADER(w.a);
+
+    wane_enter();
+    assert_true(wn_node_reserve(wn_standing()));
+    wn_flags_change(h, 0, WN_QUEUED);
+    wn_count_retain(h);
+    wn_queue_push(wn_standing(), wn_standing()->id, h);
+    wane_leave();
+}
+
+static void
+m1_stops_in_the_merge_of_a(void)
+{
+    act(&w.m1, make_two_candidates, NULL);
+    act_begin(&w.m1, release_and_stop_in_the_merge, NULL);
+    while (!steps_seen("merge:word0-cleared"))
+        ;
+    queue_a_unit_of_a();
+    for (int i = 0; i < 5; i++)
+        drain_own_queue();
+}
+
+static void
+m1_goes_on(void)
+{
+    gate_open(&w.may_go);
+    act_wait(&w.m1);
+    wane_release(w.b);
+    assert_int_equal(wane_barrier(), 0);
+    (void)collect();
+    assert_int_equal(ended(&w.ended), 2);
+}
+
+/* Its owner is in a section: whoever drains waits for it, and does not publish for it. */
+static void
+bias_01_queued_unit_waits_for_the_merge(void **state)
+{
+    (void)state;
+    m1_stops_in_the_merge_of_a();
+    assert_false(load_acquire(&WANE_HEADER(w.a)->word1) & WN_MERGED);
+    assert_int_equal(ended(&w.ended), 0);
+    m1_goes_on();
+}
+
+/* The child: M1's last unit went with it, and the queued one is all that is left of a. */
+static int
+drain_in_the_child(void)
+{
+    wn_step_hook = NULL;
+    return wane_barrier() == 0 && ended(&w.ended) == 1 ? 0 : 1;
+}
+
+/* LIFE-07: the merge is finished by whoever drains. Else the queued unit would go round for ever, and so would a barrier. */
+static void
+life_07_queued_unit_of_a_vanished_merge(void **state)
+{
+    int status;
+
+    (void)state;
+#ifdef WN_TSAN
+    skip();
+#endif
+    m1_stops_in_the_merge_of_a();
+    status = fork_and(drain_in_the_child);
+    m1_goes_on();
     assert_int_equal(status, 0);
 }
 
@@ -325,6 +408,8 @@ main(void)
         T(bias_11_no_upgrade_of_the_buried),
         T(bias_11_upgrade_inside_the_drain),
         T(life_07_fork_inside_the_owners_merge),
+        T(bias_01_queued_unit_waits_for_the_merge),
+        T(life_07_queued_unit_of_a_vanished_merge),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
