@@ -22,7 +22,14 @@
 #endif
 #endif
 
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 31) && !defined(WN_RACE_DETECTOR)
+/* Two steps: other C libraries do not have the macro that compares. */
+#if defined(__GLIBC__) && !defined(WN_RACE_DETECTOR)
+#if __GLIBC_PREREQ(2, 31)
+#define WN_WAITS_BY_CLOCK 1
+#endif
+#endif
+
+#ifdef WN_WAITS_BY_CLOCK
 #define WN_CLOCK               CLOCK_MONOTONIC
 #define wn_lock_until(m, end)  pthread_mutex_clocklock((m), CLOCK_MONOTONIC, (end))
 #define wn_join_until(id, end) pthread_clockjoin_np((id), NULL, CLOCK_MONOTONIC, (end))
