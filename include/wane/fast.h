@@ -15,6 +15,9 @@
  *
  * Invariant: owner(word0) != 0  <=>  local(word0) >= 1 (the object is biased to that record).
  */
+#ifndef WANE_WANE_H
+#include <wane/wane.h> /* which includes this file where its types are known */
+#endif
 #ifndef WANE_FAST_H
 #define WANE_FAST_H
 

@@ -29,6 +29,22 @@ install_all() {
     DESTDIR=$place/root meson install -C "$place/release" --no-rebuild
 }
 
+# A dump of a library that had a smaller structure, or one symbol more
+interface_refuses() {
+    local check=("$root/tools/abidump.sh" check "$place/release/src/libwane.so" "$root/include") was=$place/was.abi
+    python3 - "$root/abi/libwane.abi" >"$was" <<'TEXT'
+import sys
+text = open(sys.argv[1]).read()
+begin = text.index("<class-decl name='wane_stats' size")
+end = text.index("</class-decl>", begin)
+print(text[:begin] + text[begin:text.rindex("<data-member", begin, end)] + text[end:], end="")
+TEXT
+    ! "${check[@]}" "$was" || return 1
+    sed "s/<elf-symbol name='wane_retain' .*/&<elf-symbol name='wane_gone' version='WANE_0' is-default-version='yes' type='func-type' \
+binding='global-binding' visibility='default-visibility' is-defined='yes'\/>/" "$root/abi/libwane.abi" >"$was"
+    ! "${check[@]}" "$was"
+}
+
 with_cmake() {
     rm -rf "$place/cmake" && mkdir "$place/cmake"
     cp "$root/tests/package/cmake/CMakeLists.txt" "$program" "$place/cmake/"
@@ -79,6 +95,7 @@ step "CMake, shared and static" with_cmake
 step "CMake refuses another minor version" cmake_refuses
 step "the binary interface is that of abi/libwane.abi" "$root/tools/abidump.sh" check "$place/release/src/libwane.so" "$root/include" \
     "$root/abi/libwane.abi"
+step "a structure that grew and a symbol that went are seen" interface_refuses
 step "from Rust" from_rust
 step "uninstall leaves nothing" uninstalled
 step "meson dist" meson dist -C "$place/release" --no-tests --formats gztar
