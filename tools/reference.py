@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """The reference, from the contract comments of the public headers.
 
-usage: reference.py --check ROOT; reference.py --man ROOT DIRECTORY; reference.py --self-test
+usage: reference.py --check ROOT; reference.py --man ROOT DIRECTORY; reference.py --commands ROOT DIRECTORY; reference.py --self-test
 
 A header is a row of sections (/* ---- Title ---- */); each becomes a man page, wane_TITLE(3), and a page of HTML (tools/docs.py).
 --check: every function that the library exports for programs has a contract, names of parameters are those of the declaration, and
 keys are the fixed ones. --man writes the pages by scdoc, and one-line pages for each function that lead to the page of its section.
+--commands writes pages of the programs tools/wane-*, from what stands at their heads.
 """
 import pathlib
 import re
@@ -230,17 +231,48 @@ def man_part(part, inline):
                 yield f"*{scd(key.lstrip('@'))}*\n\t{scd(text)}\n"
 
 
+def version_of(root):
+    return re.search(r"version: '([\d.]+)'", (root / "meson.build").read_text())[1]
+
+
+def write_page(path, lines):
+    made = subprocess.run(["scdoc"], input="\n".join(lines) + "\n", stdout=subprocess.PIPE, text=True, check=True)
+    path.write_text(made.stdout)
+
+
 def write_man(root, directory):
     directory.mkdir(parents=True, exist_ok=True)
     inline = inline_prototypes(root)
-    version = re.search(r"version: '([\d.]+)'", (root / "meson.build").read_text())[1]
     for section in everything(root):
-        source = "\n".join(man(root, section, inline, version)) + "\n"
-        made = subprocess.run(["scdoc"], input=source, stdout=subprocess.PIPE, text=True, check=True)
-        (directory / f"{section.page}.3").write_text(made.stdout)
+        write_page(directory / f"{section.page}.3", man(root, section, inline, version_of(root)))
         for name in {name for part in section.parts for name in [*part.names, *(abi.declared(part.code) if part.entries else [])]}:
             if name != section.page and not INTERNAL.match(name):
                 (directory / f"{name}.3").write_text(f".so man3/{section.page}.3\n")
+
+
+# ---- Programs -------------------------------------------------------------------------------------------------------
+
+def command(name, text, version):
+    """The page of a program that begins with \"\"\"What it is for. usage: NAME ARGUMENTS; NAME .. and goes on in paragraphs."""
+    first, _, rest = text.partition("\n\n")
+    brief, _, usage = " ".join(first.split()).partition(" usage: ")
+    yield f'{name}(1) "wane {version}" "wane"'
+    yield f"\n# NAME\n\n{scd(name)} - {scd(brief[0].lower() + brief[1:].rstrip('.'))}"
+    yield "\n# SYNOPSIS\n"
+    for form in usage.split("; "):
+        yield scd(form if form.startswith(name) else f"{name} {form}") + "\n"
+    yield "# DESCRIPTION\n"
+    for paragraph in rest.strip("\n").split("\n\n"):
+        indented = paragraph.startswith("  ")
+        yield "```\n" + paragraph + "\n```\n" if indented else scd(" ".join(paragraph.split())) + "\n"
+
+
+def write_commands(root, directory):
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in sorted((root / "tools").glob("wane-*")):
+        if path.is_file() and not path.suffix:
+            head = re.search(r'"""(.*?)"""', path.read_text(), re.S)[1]
+            write_page(directory / f"{path.name}.1", command(path.name, head, version_of(root)))
 
 
 # ---- Itself ---------------------------------------------------------------------------------------------------------
@@ -273,6 +305,10 @@ def self_test():
     if code != "void *wane_f(void *p);\nint wane_g(void);":
         print(repr(code))
         return 1
+    page = "\n".join(command("wane-x", "Does this. usage: wane-x FILE [-n];\n--test\n\n  -n  no\n\nProse\nof two lines.\n", "1"))
+    if any(line not in page.splitlines() for line in ("wane-x - does this", "wane-x FILE [-n]", "wane-x --test", "Prose of two lines.")):
+        print(page)
+        return 1
     return found != right
 
 
@@ -280,8 +316,9 @@ def main():
     if sys.argv[1:] == ["--self-test"]:
         sys.exit(self_test())
     how, root, *rest = sys.argv[1:]
-    if how == "--man":
-        write_man(pathlib.Path(root), pathlib.Path(rest[0]))
+    if how in ("--man", "--commands"):
+        write = write_man if how == "--man" else write_commands
+        write(pathlib.Path(root), pathlib.Path(rest[0]))
         return
     problems = list(check(pathlib.Path(root)))
     for problem in problems:

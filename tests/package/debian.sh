@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# debian.sh TARBALL DEBIAN PLACE PROGRAM.c: build packages from the tarball of meson dist and the directory debian, look at them with lintian, install them
-# in a clean root, compile and run a program there. The root is made by debootstrap where that works, and else the packages are
-# unpacked below a directory; which of the two it was is printed.
+# debian.sh TARBALL DEBIAN PLACE PROGRAM.c BASE.tar: build packages from the tarball of meson dist and the directory debian, look at them with
+# lintian, install them in a clean root, use them there, remove them. The root is BASE.tar, made by mmdebstrap if it is not there yet and
+# that works; else the packages are only unpacked below a directory. Which of the two it was is printed.
 set -euo pipefail
-tarball=$(realpath "$1") debian=$(realpath "$2") place=$(realpath -m "$3") program=$(realpath "$4")
+tarball=$(realpath "$1") debian=$(realpath "$2") place=$(realpath -m "$3") program=$(realpath "$4") base=$(realpath -m "$5")
 version=$(basename "$tarball" .tar.gz) && version=${version#wane-}
+here=$(dirname "$(realpath "$0")")
 
 run() {
     if ! "$@" >"$place/log" 2>&1; then
@@ -23,26 +24,42 @@ cp -r "$debian" "$place/wane-$version/"
 cd "$place/wane-$version"
 run dpkg-buildpackage -us -uc
 cd "$place"
-lintian --fail-on error,warning --tag-display-limit 0 --allow-root wane_*.changes
-echo "ok: packages built, lintian has nothing to say"
+run lintian --fail-on error,warning --tag-display-limit 0 --allow-root wane_*.changes
+echo "ok: packages built, lintian has no errors and no warnings"
 
-# in_root COMMAND...
-in_root() { chroot "$place/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"; }
+# What is typed in the root. Depends, not luck: libwane0 brings what it needs.
+use() {
+    cat <<TEXT
+set -e
+apt-get -q update
+apt-get -q install -y --no-install-recommends /tmp/packages/*.deb
+cd /tmp
+cc -Wall -Wextra -Werror -o shared ${program##*/} \$(pkg-config --cflags --libs wane)
+./shared
+apt-get -q install -y --no-install-recommends libck-dev liburcu-dev
+cc -static -o static ${program##*/} \$(pkg-config --cflags --libs --static wane)
+./static
+wane-inspect --self-test
+test -e /usr/share/wane/wane-gdb.py
+for page in man3/wane_new.3 man1/wane-inspect.1; do test -e /usr/share/man/\$page.gz; done
+test -e /usr/share/doc/wane-doc/html/index.html
+apt-get -q purge -y libwane0 libwane-dev wane-tools wane-doc
+! find /usr -name '*wane*' | grep .
+TEXT
+}
 
-use_chroot() {
-    cp "$place"/*.deb "$program" "$place/root/tmp/"
-    in_root sh -c 'apt-get -q install -y --no-install-recommends /tmp/*.deb &&
-        cc -Wall -Wextra -Werror -o /tmp/program /tmp/'"${program##*/}"' $(pkg-config --cflags --libs wane) && /tmp/program &&
-        test -e /usr/share/man/man3/wane_new.3.gz && test -e /usr/share/doc/wane-doc/html/index.html &&
-        apt-get -q purge -y libwane0 libwane-dev wane-doc && ! find /usr -name "*wane*" | grep .'
+use_root() {
+    mkdir -p "$place/root/tmp/packages"
+    cp "$place"/*.deb "$place/root/tmp/packages/"
+    cp "$program" "$place/root/tmp/"
+    use >"$place/root/tmp/use"
+    in_root "$place/root" sh -x /tmp/use
 }
 
 use_unpacked() {
-    local package
+    local package lib=$place/root/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
     mkdir -p "$place/root"
     for package in "$place"/*.deb; do dpkg-deb -x "$package" "$place/root"; done
-    local lib
-    lib=$place/root/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
     # shellcheck disable=SC2046
     cc -Wall -Wextra -Werror -o "$place/program" "$program" \
         $(PKG_CONFIG_SYSROOT_DIR=$place/root PKG_CONFIG_LIBDIR=$lib/pkgconfig PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 \
@@ -50,23 +67,15 @@ use_unpacked() {
     LD_LIBRARY_PATH=$lib "$place/program"
 }
 
-# The base is kept: making it is most of the time.
-base=${WANE_BASE_ROOT:-$place/../base.tar}
-if [ ! -e "$base" ] && [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then
-    if timeout 400 debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config bookworm "$place/root" \
-        http://deb.debian.org/debian >"$place/debootstrap.log" 2>&1; then
-        tar -c -f "$base" -C "$place/root" .
-    fi
-    rm -rf "$place/root"
-fi
-if [ -e "$base" ]; then
+# shellcheck source=tests/package/root.sh
+. "$here/root.sh"
+if make_base "$base" gcc,libc6-dev,pkg-config; then
     mkdir "$place/root"
     tar -x -f "$base" -C "$place/root"
-    cp /etc/resolv.conf "$place/root/etc/" 2>/dev/null || true
-    run use_chroot
-    echo "ok: installed, used and purged in a root made by debootstrap"
+    run use_root
+    echo "ok: installed, used (shared, static, tools) and purged in a root made by mmdebstrap"
 else
     run use_unpacked
-    echo "ok: used from an unpacked root (no debootstrap here, so dpkg's own installation was not tried)"
+    echo "ok: used from an unpacked root (no mmdebstrap here, so dpkg's own installation was not tried)"
 fi
 rm -rf "$place/root"

@@ -103,5 +103,5 @@ tarball=$(find "$place/release/meson-dist" -name 'wane-*.tar.gz')
 step "the tarball builds by itself" from_tarball
 step "as a subproject of meson, static" as_subproject static
 step "as a subproject of meson, shared" as_subproject shared
-"$root/tests/package/debian.sh" "$tarball" "$root/debian" "$place/debian" "$program" && passed=$((passed + 2))
+"$root/tests/package/debian.sh" "$tarball" "$root/debian" "$place/debian" "$program" "$place.base.tar" && passed=$((passed + 2))
 printf '%d steps passed\n' "$passed"
