@@ -6,7 +6,7 @@
 make_base() {
     [ ! -e "$1" ] || return 0
     [ "$(id -u)" = 0 ] && command -v mmdebstrap >/dev/null || return 1
-    timeout 600 mmdebstrap --variant=minbase ${2:+"--include=$2"} bookworm "$1.new" http://deb.debian.org/debian >"$1.log" 2>&1 &&
+    timeout 600 mmdebstrap --format=tar --variant=minbase ${2:+"--include=$2"} bookworm "$1.new" http://deb.debian.org/debian >"$1.log" 2>&1 &&
         mv "$1.new" "$1"
 }
 
