@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Each block of code in README.md and docs/guide is compiled and run. usage: snippets.py ROOT LIBRARY; snippets.py --self-test
+"""Each block of code in README.md and docs is compiled and run. usage: snippets.py ROOT LIBRARY; snippets.py --self-test
 
 The blocks of one language in a chapter follow each other in one program, up to one that has a main; the next program begins after
 it. A block of text right after a main is what the program prints. Programs that include headers of packages that are not installed
@@ -99,7 +99,8 @@ def check(root, library, document):
             yield f"{where}: {problem}"
         elif expected is not None and printed != expected:
             yield f"{where}: it prints\n{printed}and not\n{expected}"
-    print(f"{name}: {count} programs")
+    if count:
+        print(f"{name}: {count} program{'s' if count > 1 else ''}")
 
 
 def readme(root):
@@ -123,7 +124,7 @@ def main():
     if sys.argv[1:] == ["--self-test"]:
         sys.exit(self_test())
     root, library = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
-    documents = [root / "README.md", *sorted((root / "docs/guide").glob("*.md"))]
+    documents = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
     problems = [*readme(root), *(problem for document in documents for problem in check(root, library, document))]
     for problem in problems:
         print("error:", problem)

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# newcomer.sh ROOT PLACE DOCUMENT: what README.md says under "Try it" and "Use it", typed line by line by root in a Debian 12 that has nothing but
-# what mmdebstrap --variant=minbase gives; each line is timed, and the table is written into DOCUMENT.
+# newcomer.sh ROOT PLACE: what README.md says under "Try it" and "Use it", typed line by line by root in a Debian 12 that has nothing but what
+# mmdebstrap --variant=minbase gives; each line is timed, the table is PLACE/table.md.
 #
 # The address of the repository is a clone of what is committed. WANE_NOT_TYPED is a pattern of lines that are left out, and said so.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-root=$(realpath "$1") place=$(realpath -m "$2") document=$(realpath "$3") not_typed=${WANE_NOT_TYPED:-^$}
+root=$(realpath "$1") place=$(realpath -m "$2") not_typed=${WANE_NOT_TYPED:-^$}
 # shellcheck source=tests/package/root.sh
 . "$here/root.sh"
 
@@ -50,7 +50,5 @@ if ! in_root "$place/root" bash /tmp/typed >"$place/log" 2>&1; then
     echo "FAILED: the last line that was typed"
     exit 1
 fi
-table >"$place/table"
-sed -i -e '/^<!-- measured: begin -->$/,/^<!-- measured: end -->$/{/^<!-- /!d}' -e "/^<!-- measured: begin -->$/r $place/table" "$document"
-cat "$place/table"
+table | tee "$place/table.md"
 rm -rf "$place/root"

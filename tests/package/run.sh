@@ -77,6 +77,12 @@ from_tarball() {
     (cd "$place/tar"/wane-* && meson setup build "${release[@]}" && ninja -C build && build/examples/cycle)
 }
 
+# What is in the tarball is enough for the tests: no git, nothing beside it. One program stands for the others.
+tests_of_tarball() {
+    (cd "$place/tar"/wane-* && meson setup with-tests -Dwerror=true && ninja -C with-tests src/libwane.so tests/test_counts &&
+        meson test -C with-tests --no-rebuild test_counts && meson test -C with-tests --no-rebuild --print-errorlogs --suite lint)
+}
+
 from_rust() {
     rustc -D warnings -L "$place/release/src" -o "$place/rust" "$root/examples/bindings/cycle.rs" &&
         LD_LIBRARY_PATH=$place/release/src "$place/rust"
@@ -101,6 +107,7 @@ step "uninstall leaves nothing" uninstalled
 step "meson dist" meson dist -C "$place/release" --no-tests --formats gztar
 tarball=$(find "$place/release/meson-dist" -name 'wane-*.tar.gz')
 step "the tarball builds by itself" from_tarball
+step "the tarball's tests" tests_of_tarball
 step "as a subproject of meson, static" as_subproject static
 step "as a subproject of meson, shared" as_subproject shared
 "$root/tests/package/debian.sh" "$tarball" "$root/debian" "$place/debian" "$program" "$place.base.tar" && passed=$((passed + 2))
