@@ -82,7 +82,7 @@ from_tarball() {
 
 # What is in the tarball is enough for the tests: no git, nothing beside it. One program stands for the others.
 tests_of_tarball() {
-    (cd "$place/tar"/wane-* && meson setup with-tests -Dwerror=true && ninja -C with-tests src/libwane.so tests/test_counts &&
+    (cd "$place/tar"/wane-* && meson setup with-tests -Dwerror=true && ninja -C with-tests tests/test_counts &&
         meson test -C with-tests --no-rebuild test_counts && meson test -C with-tests --no-rebuild --print-errorlogs --suite lint)
 }
 
