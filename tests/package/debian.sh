@@ -57,7 +57,8 @@ use_root() {
 }
 
 use_unpacked() {
-    local package lib=$place/root/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
+    local package lib
+    lib=$place/root/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
     mkdir -p "$place/root"
     for package in "$place"/*.deb; do dpkg-deb -x "$package" "$place/root"; done
     # shellcheck disable=SC2046

@@ -16,6 +16,7 @@ lines() {
 }
 
 # All lines in one shell, because some change the directory.
+# shellcheck disable=SC2016
 typed() {
     local line
     printf 'set -e\ncd /root\n'
@@ -24,7 +25,6 @@ typed() {
             printf 'echo %q >>/tmp/times\n' "- | \`$line\`"
             continue
         fi
-        # shellcheck disable=SC2016
         [[ $line != 'cc -o program '* ]] || printf "awk '/^\`\`\`c\$/{p=1; next} /^\`\`\`/{p=0} p' README.md >program.c\n"
         printf 'echo "\\$ "%q; began=$SECONDS\n' "$line"
         printf '%s\n' "${line//ADDRESS-OF-THIS-REPOSITORY//srv/wane.git}"

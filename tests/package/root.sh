@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 #
 # root.sh - roots of Debian 12 with little in them, for debian.sh and newcomer.sh

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 #
 # sources.sh - for portability.sh: what other C libraries and other machines lack, from Debian's archive, below a directory of their own
