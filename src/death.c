@@ -2,6 +2,7 @@
 #include "death.h"
 
 #include "budget.h"
+#include "cell.h"
 #include "check.h"
 #include "gate.h"
 #include "memory.h"
@@ -13,19 +14,25 @@
 
 static void drop_now(wane_slot *slot);
 
-void
-wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
+static inline void
+free_memory(struct wn_record *r, struct wane_header *h, const struct wn_type *t, size_t size)
 {
     WN_STEP("death:free");
-    wn_budget_give(r, t->prefix + sizeof *h + wn_type_payload_size(t, h));
+    wn_budget_give(r, t->prefix + sizeof *h + size);
     wn_repay_death(r);
-    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(h, t->prefix, wn_type_payload_size(t, h)))
+    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(r, h, size))
         return;
-    wn_free((char *)h - t->prefix);
+    wn_cell_give(r, (char *)h - t->prefix, t->prefix + sizeof *h + size);
     if (WN_MUTANT(sever_after_free)) {
         wn_weak_tell(wn_weak_sever(h));
         wn_weak_bury(wn_weak_sever(h), drop_now);
     }
+}
+
+void
+wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
+{
+    free_memory(r, h, t, wn_type_payload_size(t, h));
 }
 
 void
@@ -98,15 +105,36 @@ wn_graves_tend(struct wn_record *r)
     return r->grave_waiting || seal_graves(r);
 }
 
-void
-wn_count_death(struct wn_record *r, const struct wn_type *t, const struct wane_header *h)
+static inline void
+count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h, size_t size)
 {
-    size_t size = wn_type_payload_size(t, h);
-
-    wn_registry_remove((struct wane_header *)(uintptr_t)h);
+    wn_registry_remove(h);
     wn_type_counts_add(r, t->id, -1, -(int64_t)size);
     wn_counter_add_end(&r->counters.died, 1);
     wn_counter_add_end(&r->counters.bytes_died, size);
+}
+
+void
+wn_count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h)
+{
+    count_death(r, t, h, wn_type_payload_size(t, h));
+}
+
+bool
+wn_bury_at_once(struct wn_record *r, struct wane_header *h)
+{
+    const struct wn_type *t = wn_type_of(h);
+
+    /* acquire E11: all that former holders did before they gave their units back. */
+    if (!t->is_plain || wn_local(load_relaxed(&h->word0)) != 1 || (load_acquire(&h->word1) & WN_KNOWN))
+        return false;
+    if (WN_CHECKS >= 1)
+        wn_check_words(h, load_relaxed(&h->word0), load_relaxed(&h->word1));
+    if (wn_may_be_looked_at(h))
+        return false;
+    count_death(r, t, h, t->size);
+    free_memory(r, h, t, t->size);
+    return true;
 }
 
 void

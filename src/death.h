@@ -37,13 +37,17 @@ wn_death_run(struct wn_record *r)
         wn_death_go_on(r);
 }
 
+/* The release of the last unit of the caller's own object that nobody else knows and that nothing follows from: it is freed.
+ * False: it is not that, and nothing was done. */
+bool wn_bury_at_once(struct wn_record *r, struct wane_header *h);
+
 /* The pieces that destroying a cycle shares with the death of one object. */
 void wn_dispose(struct wane_header *h, const struct wn_type *type);
 
 /* Call `one`, which empties it, for every filled slot. Slots in arrays (wane_visit_array) are dropped within the budget, going
  * on behind the first *done; all others at once. True: nothing is left. In a section. */
 bool wn_drop_slots(struct wane_header *h, const struct wn_type *type, void (*one)(wane_slot *), size_t *done, long *budget);
-void wn_count_death(struct wn_record *r, const struct wn_type *type, const struct wane_header *h);
+void wn_count_death(struct wn_record *r, const struct wn_type *type, struct wane_header *h);
 
 /* A holder's flag was cleared and word1 is now w: frees the object if it is dead and this was the last holder. */
 void wn_free_if_last(struct wn_record *r, struct wane_header *h, uint64_t w);

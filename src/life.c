@@ -23,6 +23,7 @@
 #include <wane/collector.h>
 
 #include "background.h"
+#include "cell.h"
 #include "collect.h"
 #include "final.h"
 #include "gate.h"
@@ -62,6 +63,7 @@ after_fork_parent(void)
 static void
 free_records_of_vanished_threads(void)
 {
+    wn_pages_mend();
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
 
@@ -70,6 +72,7 @@ free_records_of_vanished_threads(void)
         if (!WN_MUTANT(fork_forgets_intent))
             wn_count_replay_intent(r);
         wn_nodes_recount(r);
+        wn_cells_mend(r);
         wn_log_mend(&r->deferred);
         r->burying = false;
         r->hold_seals = false;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "budget.h"
+#include "cell.h"
 #include "death.h"
 #include "govern.h"
 #include "handoff.h"
@@ -38,28 +39,39 @@ bytes_of(const struct wn_type *t, size_t size)
     return t->prefix + sizeof(struct wane_header) + size;
 }
 
-static struct wane_header *
-allocate(const struct wn_type *t, size_t size)
+/* The compiler knows that it is some 16 bytes. */
+static inline void
+clear(void *p, size_t bytes)
 {
-    char *p = wn_malloc(bytes_of(t, size));
+    if (bytes > WN_CELL_MOST) {
+        compiler_barrier(); /* gcc makes a calloc of malloc and memset, which is slower in glibc */
+        memset(p, 0, bytes);
+        return;
+    }
+    for (size_t i = 0; i < bytes; i += 16)
+        memset((char *)p + i, 0, 16);
+}
 
-    if (!p)
+static inline struct wane_header *
+allocate(const struct wn_type *t, struct wn_record *r, size_t size)
+{
+    char *p = wn_cell_take(r, bytes_of(t, size));
+
+    if (__builtin_expect(!p, 0))
         return NULL;
-    if ((uintptr_t)p & ~WN_LINK_MASK) { /* links of dead objects have 48 bits */
-        wn_free(p);
+    if (__builtin_expect((uintptr_t)p & ~WN_LINK_MASK, 0)) { /* links of dead objects have 48 bits */
+        wn_cell_give(r, p, bytes_of(t, size));
         errno = ENOMEM;
         return NULL;
     }
-    compiler_barrier(); /* gcc makes a calloc of the two, which is slower in glibc */
-    memset(p, 0, bytes_of(t, size));
+    clear(p, bytes_of(t, size));
     return (struct wane_header *)(void *)(p + t->prefix);
 }
 
 /* In a section. refused: by the budget. */
-static void *
-make(const struct wn_type *t, size_t size, bool *refused)
+static inline void *
+make(const struct wn_type *t, struct wn_record *r, size_t size, bool *refused)
 {
-    struct wn_record   *r = wn_standing();
     struct wane_header *h;
 
     if (!wn_type_counts_reserve(r, t->id) || !wn_pay_birth(r)) {
@@ -72,7 +84,7 @@ make(const struct wn_type *t, size_t size, bool *refused)
         errno = ENOMEM;
         return NULL;
     }
-    h = allocate(t, size);
+    h = allocate(t, r, size);
     if (!h) { /* NOLINT(analyzer-malloc-leak): h is an inner address of the block */
         wn_budget_give(r, bytes_of(t, size));
         wn_repay_death(r);
@@ -105,7 +117,7 @@ new_object(struct wane_type *type, size_t size, bool sized)
     }
     for (bool waited = false;; waited = true) {
         opened = wn_scope_open();
-        object = make(t, size, &refused);
+        object = make(t, wn_standing(), size, &refused);
         wn_scope_close(opened);
         /* NOLINTNEXTLINE(analyzer-malloc-leak): it, too, is an inner address */
         if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(bytes_of(t, size)))
@@ -116,6 +128,14 @@ new_object(struct wane_type *type, size_t size, bool sized)
 void *
 wane_new(struct wane_type *type)
 {
+    uint32_t        id = load_acquire(&type->id); /* acquire E6 */
+    struct wn_type *t = load_relaxed(&wn_types[id]); /* relaxed: seen with the id; 0 has none */
+    bool            refused;
+
+    if (__builtin_expect(t && !t->sized && wn_in_section(), 1)) {
+        wn_check_not_tracing();
+        return make(t, wn_standing(), t->size, &refused);
+    }
     return new_object(type, type->size, false);
 }
 
@@ -183,9 +203,15 @@ wane_release_slow(void *object)
     struct wane_header *h = WANE_HEADER(object);
     bool                opened = wn_scope_open();
 
-    if (is_mine(h) || !wn_count_release_of_many(h, wn_type_of(h)))
+    struct wn_record   *r = wn_standing();
+
+    if (is_mine(h)) {
+        if (!wn_bury_at_once(r, h))
+            wn_unit_give(h);
+    } else if (!wn_count_release_of_many(h, wn_type_of(h))) {
         wn_unit_give(h);
-    wn_death_run(wn_standing());
+    }
+    wn_death_run(r);
     wn_scope_close(opened);
 }
 

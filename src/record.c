@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "cell.h"
 #include "memory.h"
 #include "step.h"
 
@@ -105,6 +106,7 @@ make(void)
         return NULL;
     }
     r->id = id;
+    wn_cells_init(r);
     r->pub.me = (uint64_t)id << WN_OWNER_SHIFT;
     wn_pool_owe(RECORD_BLOCKS);
     store_relaxed(&r->holder, 1u);

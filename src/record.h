@@ -48,6 +48,11 @@ struct wn_shared_count {
 };
 #define WN_SHARED_COUNTS 16
 
+/* Objects up to this size are cells of pages, in classes of 16 bytes (cell.h). */
+#define WN_CELL_MOST    512
+#define WN_CELL_CLASSES (WN_CELL_MOST / 16 + 1)
+struct wn_page;
+
 struct wn_counters {
     struct wane_atomic64 born, died, bytes_born, bytes_died;
     struct wane_atomic64 died_marked; /* dead, but in a candidate log */
@@ -73,6 +78,7 @@ struct wn_record {
 
     /* line 1: strangers push here */
     _Alignas(WN_CACHE_LINE) struct wane_atomic_ptr queue;
+    struct wane_atomic_ptr returned; /* pages with cells that strangers gave back (cell.h) */
 
     /* line 2..: of whoever stands here */
     _Alignas(WN_CACHE_LINE) struct wn_link *draining; /* o: detached from queue, newest first */
@@ -102,6 +108,9 @@ struct wn_record {
     bool                hold_seals; /* a cycle is being destroyed: its callbacks' deferred frees wait for the end of it */
     struct wane_header *grave_open, *grave_waiting; /* dead, memory waits for a grace period */
     uint64_t            grave_ticket;
+    struct wn_page     *bin[WN_CELL_CLASSES]; /* cells (cell.h) */
+    struct wn_page     *spare_page;
+    struct wn_link     *returning; /* o: detached from returned */
     struct wn_shared_count shared[WN_SHARED_COUNTS];
     struct wn_counters  counters;
     struct wane_atomic_ptr types[(WN_MAX_TYPES + WN_TYPE_SEGMENT) / WN_TYPE_SEGMENT]; /* wn_type_counts[64] */

@@ -54,6 +54,7 @@ copy(struct wane_type *d)
     t->sized = d->flags & WANE_SIZED;
     t->owns_first = d->flags & WANE_OWNS_FIRST;
     t->traced_early = d->flags & WANE_TRACED_EARLY;
+    t->is_plain = !t->traced && !t->sized && !t->dispose && !t->finalize;
     t->prefix = t->sized || t->finalize ? sizeof(struct wn_prefix) : 0;
     return t;
 }

@@ -22,6 +22,7 @@ struct wn_type {
     uint32_t           id;
     bool               traced; /* may hold slots: can be a candidate */
     bool               sized;
+    bool               is_plain; /* no slots, no callbacks, no prefix: its death has no consequence */
     bool               traced_early; /* its callback may be called from birth on */
     bool               owns_first;   /* the payload begins with a pointer to an object of which it owns a unit */
     struct wane_atomic_ptr slot_names; /* a: const char *const *, one for each declared slot; NULL: they have numbers */
