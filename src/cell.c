@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cell.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -76,6 +77,38 @@ map_aligned(size_t bytes)
     return p + before;
 }
 
+struct wane_atomic_ptr wn_page_map[WN_MAP_TABLES];
+
+/* The table for the page at a, made now if need be. */
+static struct wane_atomic64 *
+map_table(uintptr_t a)
+{
+    struct wane_atomic_ptr *entry = &wn_page_map[a >> 32 & (WN_MAP_TABLES - 1)];
+    void                   *table = load_acquire(entry); /* acquire E7 */
+    void                   *made = NULL;
+
+    if (table || !(made = wn_calloc(1024, sizeof(struct wane_atomic64))))
+        return table;
+    if (cas_acq_rel(entry, &table, made)) /* release E7: zeroes */
+        return made;
+    wn_free(made);
+    return table;
+}
+
+/* Before a cell of it is taken. False: there is no memory for that, and nothing is noted. */
+static bool
+note_pages(uintptr_t first, uint32_t pages)
+{
+    if (!map_table(first) || !map_table(first + (size_t)(pages - 1) * WN_PAGE_BYTES))
+        return false;
+    for (uint32_t i = 0; i < pages; i++) {
+        uintptr_t a = first + (size_t)i * WN_PAGE_BYTES;
+
+        fetch_or_relaxed(&map_table(a)[a >> 22 & 1023], UINT64_C(1) << (a >> 16 & 63));
+    }
+    return true;
+}
+
 static struct wn_segment *
 map_segment(void)
 {
@@ -87,7 +120,7 @@ map_segment(void)
         return NULL;
     while (!(s->base = map_aligned((size_t)pages * WN_PAGE_BYTES)) && pages > 1)
         pages /= 8;
-    if (!s->base || (uintptr_t)s->base & ~WN_LINK_MASK) { /* links of dead objects have 48 bits */
+    if (!s->base || (uintptr_t)s->base & ~WN_LINK_MASK || !note_pages((uintptr_t)s->base, pages)) { /* links of dead objects have 48 bits */
         if (s->base)
             munmap(s->base, (size_t)pages * WN_PAGE_BYTES);
         wn_free(s);
@@ -229,14 +262,14 @@ wn_pages_trim(void)
 void
 wn_cells_init(struct wn_record *r)
 {
-    for (unsigned i = 0; i < WN_CELL_CLASSES; i++)
+    for (unsigned i = 0; i < WN_CELL_BINS; i++)
         r->bin[i] = &none;
 }
 
 static struct wn_page **
 bin_of(struct wn_record *r, const struct wn_page *page)
 {
-    return &r->bin[wn_cell_class(page->cell)];
+    return &r->bin[page->cell / 16];
 }
 
 static void
@@ -281,6 +314,7 @@ open_page(struct wn_record *r, uint32_t cell)
     page->free = NULL;
     page->used = 0;
     page->cell = cell;
+    page->inverse = (uint32_t)(((UINT64_C(1) << 32) + cell - 1) / cell);
     page->fresh = first_cell(page);
     page->end = page->fresh + (WN_PAGE_BYTES - sizeof *page) / cell * cell;
     store_relaxed(&page->remote, UINT64_C(0));
@@ -336,24 +370,37 @@ settle(struct wn_record *r, struct wn_page *page)
     retire(r, page);
 }
 
+/* Asked for already (memory.h). */
+static void *
+take_malloc(size_t bytes)
+{
+    void *p = malloc(bytes);
+
+    if (!((uintptr_t)p & ~WN_LINK_MASK)) /* links of dead objects have 48 bits */
+        return p;
+    free(p);
+    errno = ENOMEM;
+    return NULL;
+}
+
 void *
 wn_cell_take_slow(struct wn_record *r, size_t bytes)
 {
-    uint32_t        class = wn_cell_class(bytes);
+    uint32_t        bin = wn_cell_bin(bytes);
     struct wn_page *page;
 
-    if (!wn_cell_most)
-        return malloc(bytes);
-    if (r->bin[class] == &none)
+    if (bytes > wn_cell_most)
+        return take_malloc(bytes);
+    if (r->bin[bin] == &none)
         (void)wn_cells_tend(r);
-    while ((page = r->bin[class]) != &none) {
+    while ((page = r->bin[bin]) != &none) {
         if (page->free)
             return take_free(page);
         if (page->fresh != page->end)
             return take_fresh(page);
         unlist(r, page);
     }
-    page = open_page(r, class * 16);
+    page = open_page(r, bin * 16);
     return page ? take_fresh(page) : NULL;
 }
 
@@ -436,7 +483,7 @@ wn_cells_tend(struct wn_record *r)
 void
 wn_cells_leave(struct wn_record *r)
 {
-    for (unsigned i = 0; i < WN_CELL_CLASSES; i++) {
+    for (unsigned i = 0; i < WN_CELL_BINS; i++) {
         struct wn_page *page = r->bin[i];
 
         if (page == &none || page->used)

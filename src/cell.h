@@ -48,6 +48,7 @@ struct wn_page {
     struct wn_cell *free;
     uint32_t        used;  /* cells that are neither in `free` nor beyond `fresh` */
     uint32_t        cell;  /* bytes of one */
+    uint32_t        inverse; /* 2^32 / cell, and a little more */
     char           *fresh; /* from here on no cell was ever taken */
     char           *end;
     struct wn_page *next, *prev; /* pages of the bin that have room */
@@ -66,22 +67,15 @@ void *wn_cell_take_slow(struct wn_record *r, size_t bytes);
 void  wn_cell_give_slow(struct wn_record *r, struct wn_page *page);
 void  wn_cell_give_remote(struct wn_page *page, struct wn_cell *cell);
 
-static inline uint32_t
-wn_cell_class(size_t bytes)
-{
-    return (uint32_t)((bytes + 15) / 16);
-}
-
+/* bin: wn_cell_bin(bytes). */
 static inline void *
-wn_cell_take(struct wn_record *r, size_t bytes)
+wn_cell_take(struct wn_record *r, size_t bytes, uint32_t bin)
 {
-    struct wn_page *page;
-    struct wn_cell *cell;
+    struct wn_page *page = r->bin[bin];
+    struct wn_cell *cell = page->free;
 
-    if (__builtin_expect(bytes > WN_CELL_MOST || !wn_memory_may_be_had(bytes), 0))
-        return bytes > WN_CELL_MOST ? wn_malloc(bytes) : NULL;
-    page = r->bin[wn_cell_class(bytes)];
-    cell = page->free;
+    if (__builtin_expect(!wn_memory_may_be_had(bytes), 0))
+        return NULL;
     if (__builtin_expect(!cell, 0))
         return wn_cell_take_slow(r, bytes);
     page->free = cell->next;
@@ -117,7 +111,26 @@ wn_cell_give(struct wn_record *r, void *p, size_t bytes)
 static inline void
 wn_object_memory_give(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
-    wn_cell_give(r, (char *)h - t->prefix, t->prefix + sizeof *h + wn_type_payload_size(t, h));
+    wn_cell_give(r, (char *)h - t->prefix, wn_type_bytes(t, h));
+}
+
+/* Which pages of the address space are ours: a bit each, in tables for 4 GB. */
+#define WN_MAP_TABLES 65536
+extern struct wane_atomic_ptr wn_page_map[WN_MAP_TABLES]; /* a: struct wane_atomic64[1024], never freed */
+
+/* The beginning of the cell in which p is, on a page of the record; NULL: p is nowhere such. */
+static inline struct wane_header *
+wn_cell_around(const void *p, uint32_t owner)
+{
+    uintptr_t             a = (uintptr_t)p;
+    struct wn_page       *page = (struct wn_page *)(a & ~(uintptr_t)(WN_PAGE_BYTES - 1));
+    struct wane_atomic64 *table = load_acquire(&wn_page_map[a >> 32 & (WN_MAP_TABLES - 1)]); /* acquire E7 */
+    uint64_t              offset;
+
+    if (!table || !(load_relaxed(&table[a >> 22 & 1023]) >> (a >> 16 & 63) & 1) || load_relaxed(&page->owner) != owner)
+        return NULL;
+    offset = a - (uintptr_t)(page + 1);
+    return (struct wane_header *)((uintptr_t)(page + 1) + (offset * page->inverse >> 32) * page->cell);
 }
 
 /* The bins of a new record. */

@@ -72,7 +72,7 @@ wn_quarantine(struct wn_record *r, struct wane_header *h, size_t size)
         return false;
     memset(wn_payload(h), POISON, size);
     /* Nobody's, and gone for everybody: a stale pointer goes out of line, and is told so. */
-    store_relaxed(&h->word0, load_relaxed(&h->word0) & ~WN_LINK_MASK);
+    store_relaxed(&h->word0, load_relaxed(&h->word0) & WN_TYPE_MASK);
     store_relaxed(&h->word1, WN_MERGED | WN_DEAD);
     oldest = exchange_acq_rel(&kept[fetch_add_relaxed(&next, 1u) % KEPT], (void *)h); /* acq_rel E12 */
     if (oldest)

@@ -114,7 +114,7 @@ give_word0_up(struct wane_header *h, struct wn_record *r, uint64_t w0, uint64_t 
     store_relaxed(&r->intent.local, local);
     store_release(&r->intent.object, (void *)h);
     compiler_barrier();
-    store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+    store_relaxed(&h->word0, w0 & WN_TYPE_MASK);
     WN_STEP("merge:word0-cleared");
 }
 
@@ -240,18 +240,14 @@ settle(uint64_t *n, const struct wn_type *t, struct wn_room room, bool is_merge)
 static struct wn_verdict
 release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_record *r, uint64_t w0, struct wn_room room)
 {
-    /* acquire E11: all that former holders did before they gave their units back. */
-    uint64_t          w1 = load_acquire(&h->word1);
     bool              marked = (w0 & WANE_QUIET) && t->traced;
     struct wn_verdict v;
-    uint64_t          n;
+    uint64_t          w1, n;
 
-    if (!(w1 & WN_KNOWN) && !marked && !t->finalize)
-        return fate(WN_DIES_PLAIN);
     WN_STEP("release:last-local");
     /* No intent: the last local unit is the one that goes, nothing is left to be added (and h may be freed right after). */
     if (!WN_MUTANT(merge_publishes_first))
-        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+        store_relaxed(&h->word0, w0 & WN_TYPE_MASK);
     WN_STEP("merge:word0-cleared");
     w1 = load_relaxed(&h->word1);
     do {
@@ -260,7 +256,7 @@ release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_rec
     } while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10, E11; acquire E11 */
     WN_STEP("merge:published");
     if (WN_MUTANT(merge_publishes_first))
-        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+        store_relaxed(&h->word0, w0 & WN_TYPE_MASK);
     wn_counter_add(&r->counters.merged, 1);
     return v;
 }

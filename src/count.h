@@ -38,7 +38,6 @@ enum wn_fate {
     WN_GOES_QUEUED, /* the unit is the queue's: the caller pushes to the owner given */
     WN_FINALIZE,    /* the unit is the finalizer's */
     WN_DIES,        /* merged, count 0: the caller destroys */
-    WN_DIES_PLAIN,  /* word1 was all zero (but age): nobody else knows the object */
 };
 
 struct wn_verdict {
@@ -51,7 +50,15 @@ struct wn_room {
     bool candidate, node;
 };
 
-/* Give one unit back, standing on r (wane_self.me is its owner id). */
+/* Is the owner's last unit the last one, of an object that nobody else knows? Then no count need change: the object is dead as
+ * it is. In the owner's section. acquire E11: all that former holders did before they gave their units back. */
+static inline bool
+wn_count_is_plain_death(struct wane_header *h, uint64_t w0, const struct wn_record *r)
+{
+    return (w0 & (WN_OWNER_MASK | WN_LOCAL_MASK)) == (r->pub.me | 1) && !(load_acquire(&h->word1) & WN_KNOWN);
+}
+
+/* Give one unit back that is not that, standing on r (wane_self.me is its owner id). */
 struct wn_verdict wn_count_release(struct wane_header *h, const struct wn_type *type, struct wn_record *r,
                                    struct wn_room room);
 

@@ -15,14 +15,14 @@
 static void drop_now(wane_slot *slot);
 
 static inline void
-free_memory(struct wn_record *r, struct wane_header *h, const struct wn_type *t, size_t size)
+free_memory(struct wn_record *r, struct wane_header *h, const struct wn_type *t, size_t bytes)
 {
     WN_STEP("death:free");
-    wn_budget_give(r, t->prefix + sizeof *h + size);
+    wn_budget_give(r, bytes);
     wn_repay_death(r);
-    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(r, h, size))
+    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(r, h, wn_type_payload_size(t, h)))
         return;
-    wn_cell_give(r, (char *)h - t->prefix, t->prefix + sizeof *h + size);
+    wn_cell_give(r, (char *)h - t->prefix, bytes);
     if (WN_MUTANT(sever_after_free)) {
         wn_weak_tell(wn_weak_sever(h));
         wn_weak_bury(wn_weak_sever(h), drop_now);
@@ -32,7 +32,7 @@ free_memory(struct wn_record *r, struct wane_header *h, const struct wn_type *t,
 void
 wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
-    free_memory(r, h, t, wn_type_payload_size(t, h));
+    free_memory(r, h, t, wn_type_bytes(t, h));
 }
 
 void
@@ -106,34 +106,42 @@ wn_graves_tend(struct wn_record *r)
 }
 
 static inline void
-count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h, size_t size)
+count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h)
 {
+    struct wn_type_counts *counts = wn_type_counts(r, t->id);
+    size_t                 size = t->sized ? wn_prefix(h)->size : 0;
+
     wn_registry_remove(h);
-    wn_type_counts_add(r, t->id, -1, -(int64_t)size);
-    wn_counter_add_end(&r->counters.died, 1);
-    wn_counter_add_end(&r->counters.bytes_died, size);
+    if (__builtin_expect(!counts, 0)) {
+        fetch_add_release(&wn_type_counts_spare(t->id)->bytes_died, size);
+        fetch_add_release(&wn_type_counts_spare(t->id)->died, 1u);
+        return;
+    }
+    if (t->sized)
+        wn_counter_add_end(&counts->bytes_died, size);
+    wn_counter_add_end(&counts->died, 1);
 }
 
 void
 wn_count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h)
 {
-    count_death(r, t, h, wn_type_payload_size(t, h));
+    count_death(r, t, h);
 }
 
 bool
-wn_bury_at_once(struct wn_record *r, struct wane_header *h)
+wn_bury_at_once(struct wane_header *h)
 {
     const struct wn_type *t = wn_type_of(h);
+    struct wn_record     *r = wn_standing();
 
-    /* acquire E11: all that former holders did before they gave their units back. */
-    if (!t->is_plain || wn_local(load_relaxed(&h->word0)) != 1 || (load_acquire(&h->word1) & WN_KNOWN))
+    if (!t->is_plain || !wn_count_is_plain_death(h, load_relaxed(&h->word0), r))
         return false;
     if (WN_CHECKS >= 1)
         wn_check_words(h, load_relaxed(&h->word0), load_relaxed(&h->word1));
     if (wn_may_be_looked_at(h))
         return false;
-    count_death(r, t, h, t->size);
-    free_memory(r, h, t, t->size);
+    count_death(r, t, h);
+    free_memory(r, h, t, t->bytes);
     return true;
 }
 
@@ -209,6 +217,12 @@ wn_drop_slots(struct wane_header *h, const struct wn_type *t, void (*one)(wane_s
 
     if (!t->traced)
         return true;
+    if (!t->trace && !(load_relaxed(&h->word1) & WN_WEAK)) { /* relaxed: who hangs something on an object holds it */
+        for (size_t i = 0; i < t->slot_count; i++)
+            (void)drop_if_filled(&d, (wane_slot *)(void *)((char *)wn_payload(h) + t->slots[i]));
+        *budget = d.budget;
+        return true;
+    }
     wn_type_trace(t, h, &d.visitor);
     *done = d.done;
     *budget = d.budget;

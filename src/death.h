@@ -39,7 +39,7 @@ wn_death_run(struct wn_record *r)
 
 /* The release of the last unit of the caller's own object that nobody else knows and that nothing follows from: it is freed.
  * False: it is not that, and nothing was done. */
-bool wn_bury_at_once(struct wn_record *r, struct wane_header *h);
+bool wn_bury_at_once(struct wane_header *h);
 
 /* The pieces that destroying a cycle shares with the death of one object. */
 void wn_dispose(struct wane_header *h, const struct wn_type *type);

@@ -23,79 +23,76 @@ size_is_valid(const struct wn_type *t, size_t size, bool sized)
     return t->sized == sized && size >= t->size && size <= SIZE_MAX / 4;
 }
 
-static void
+/* Relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
+static inline void
 init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 {
-    uint64_t quiet = t->traced ? 0 : WANE_QUIET; /* leaves are never candidates */
-
-    /* relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
-    store_relaxed(&h->word0, (uint64_t)t->id << WN_TYPE_SHIFT | r->pub.me | quiet | 1);
+    store_relaxed(&h->word0, t->word0 | r->pub.me | 1);
     store_relaxed(&h->word1, WN_WORD1_BORN | (WN_MUTANT(era_of_the_born) ? 0 : load_relaxed(&wn_era)));
 }
 
-static size_t
-bytes_of(const struct wn_type *t, size_t size)
-{
-    return t->prefix + sizeof(struct wane_header) + size;
-}
-
-/* The compiler knows that it is some 16 bytes. */
 static inline void
 clear(void *p, size_t bytes)
 {
-    if (bytes > WN_CELL_MOST) {
+    if (__builtin_expect(bytes > WN_CELL_MOST, 0)) {
         compiler_barrier(); /* gcc makes a calloc of malloc and memset, which is slower in glibc */
         memset(p, 0, bytes);
         return;
     }
-    for (size_t i = 0; i < bytes; i += 16)
+    for (size_t i = 0; i < bytes; i += 16) /* cells are whole sixteens */
         memset((char *)p + i, 0, 16);
 }
 
+/* An object of so many bytes in all, standing on r. NULL: errno is ENOMEM; *refused: by the budget. */
 static inline struct wane_header *
-allocate(const struct wn_type *t, struct wn_record *r, size_t size)
+make(const struct wn_type *t, struct wn_record *r, size_t bytes, uint32_t bin, bool *refused)
 {
-    char *p = wn_cell_take(r, bytes_of(t, size));
+    struct wn_type_counts *counts = wn_type_counts(r, t->id);
+    char                  *p;
 
-    if (__builtin_expect(!p, 0))
-        return NULL;
-    if (__builtin_expect((uintptr_t)p & ~WN_LINK_MASK, 0)) { /* links of dead objects have 48 bits */
-        wn_cell_give(r, p, bytes_of(t, size));
+    *refused = false;
+    if (__builtin_expect(!counts || !wn_pay_birth(r), 0)) {
         errno = ENOMEM;
         return NULL;
     }
-    clear(p, bytes_of(t, size));
+    *refused = !wn_budget_take(r, bytes);
+    p = __builtin_expect(!*refused, 1) ? wn_cell_take(r, bytes, bin) : NULL;
+    if (__builtin_expect(!p, 0)) {
+        if (!*refused)
+            wn_budget_give(r, bytes);
+        wn_repay_death(r);
+        errno = ENOMEM;
+        return NULL;
+    }
+    clear(p, bin ? (size_t)bin * 16 : bytes);
+    wn_counter_add(&counts->born, 1);
+    init_header((struct wane_header *)(void *)(p + t->prefix), t, r);
     return (struct wane_header *)(void *)(p + t->prefix);
 }
 
-/* In a section. refused: by the budget. */
+/* One whose size its type knows. In a section. */
 static inline void *
-make(const struct wn_type *t, struct wn_record *r, size_t size, bool *refused)
+make_plain(const struct wn_type *t, bool *refused)
 {
-    struct wane_header *h;
+    struct wane_header *h = make(t, wn_standing(), t->bytes, t->bin, refused);
 
-    if (!wn_type_counts_reserve(r, t->id) || !wn_pay_birth(r)) {
-        errno = ENOMEM;
+    if (__builtin_expect(!h, 0))
         return NULL;
-    }
-    *refused = !wn_budget_take(r, bytes_of(t, size));
-    if (*refused) {
-        wn_repay_death(r);
-        errno = ENOMEM;
+    wn_registry_add(h);
+    return wn_payload(h);
+}
+
+static void *
+make_sized(const struct wn_type *t, size_t size, bool *refused)
+{
+    size_t              bytes = t->prefix + sizeof(struct wane_header) + size;
+    struct wn_record   *r = wn_standing();
+    struct wane_header *h = make(t, r, bytes, wn_cell_bin(bytes), refused);
+
+    if (!h)
         return NULL;
-    }
-    h = allocate(t, r, size);
-    if (!h) { /* NOLINT(analyzer-malloc-leak): h is an inner address of the block */
-        wn_budget_give(r, bytes_of(t, size));
-        wn_repay_death(r);
-        return NULL;
-    }
-    if (t->prefix)
-        wn_prefix(h)->size = size;
-    init_header(h, t, r);
-    wn_type_counts_add(r, t->id, 1, (int64_t)size);
-    wn_counter_add(&r->counters.born, 1);
-    wn_counter_add(&r->counters.bytes_born, size);
+    wn_prefix(h)->size = size;
+    wn_counter_add(&wn_type_counts(r, t->id)->bytes_born, size);
     wn_registry_add(h);
     return wn_payload(h);
 }
@@ -104,7 +101,7 @@ static void *
 new_object(struct wane_type *type, size_t size, bool sized)
 {
     struct wn_type *t = wn_type_register(type);
-    bool            opened, refused = false;
+    bool            opened, refused;
     void           *object;
 
     if (!t)
@@ -117,10 +114,9 @@ new_object(struct wane_type *type, size_t size, bool sized)
     }
     for (bool waited = false;; waited = true) {
         opened = wn_scope_open();
-        object = make(t, wn_standing(), size, &refused);
+        object = sized ? make_sized(t, size, &refused) : make_plain(t, &refused);
         wn_scope_close(opened);
-        /* NOLINTNEXTLINE(analyzer-malloc-leak): it, too, is an inner address */
-        if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(bytes_of(t, size)))
+        if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(size + t->prefix + sizeof(struct wane_header)))
             return object;
     }
 }
@@ -132,11 +128,10 @@ wane_new(struct wane_type *type)
     struct wn_type *t = load_relaxed(&wn_types[id]); /* relaxed: seen with the id; 0 has none */
     bool            refused;
 
-    if (__builtin_expect(t && !t->sized && wn_in_section(), 1)) {
-        wn_check_not_tracing();
-        return make(t, wn_standing(), t->size, &refused);
-    }
-    return new_object(type, type->size, false);
+    if (__builtin_expect(!t || t->sized || !wn_in_section(), 0))
+        return new_object(type, type->size, false);
+    wn_check_not_tracing();
+    return make_plain(t, &refused);
 }
 
 void *
@@ -203,15 +198,13 @@ wane_release_slow(void *object)
     struct wane_header *h = WANE_HEADER(object);
     bool                opened = wn_scope_open();
 
-    struct wn_record   *r = wn_standing();
-
     if (is_mine(h)) {
-        if (!wn_bury_at_once(r, h))
+        if (!wn_bury_at_once(h))
             wn_unit_give(h);
     } else if (!wn_count_release_of_many(h, wn_type_of(h))) {
         wn_unit_give(h);
     }
-    wn_death_run(r);
+    wn_death_run(wn_standing());
     wn_scope_close(opened);
 }
 

@@ -56,6 +56,9 @@ copy(struct wane_type *d)
     t->traced_early = d->flags & WANE_TRACED_EARLY;
     t->is_plain = !t->traced && !t->sized && !t->dispose && !t->finalize;
     t->prefix = t->sized || t->finalize ? sizeof(struct wn_prefix) : 0;
+    t->can_hold = t->traced && !t->prefix;
+    t->bytes = t->prefix + sizeof(struct wane_header) + t->size;
+    t->bin = wn_cell_bin(t->bytes);
     return t;
 }
 
@@ -78,6 +81,7 @@ register_locked(struct wane_type *d)
         return NULL;
     }
     t->id = id;
+    t->word0 = (uint64_t)id << WN_TYPE_SHIFT | (t->can_hold ? WN_UNSTORED : t->traced ? 0 : WANE_QUIET); /* leaves are never candidates */
     /* release E6: the entry, for whoever reads it by an id or through the declaration. */
     store_release(&wn_types[id], (void *)t);
     store_release(&count, id);

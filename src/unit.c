@@ -143,9 +143,15 @@ wn_unit_give(struct wane_header *h)
     struct wn_room        room = {false, true};
     struct wn_verdict     v;
 
-    if (t->traced) {
-        if (wn_owner(w0) == r->id && wn_local(w0) == 1 && (w0 & WANE_QUIET))
+    if (wn_count_is_plain_death(h, w0, r) && !t->finalize) {
+        if (t->traced && (w0 & WANE_QUIET))
             retract_newest(h, r);
+        if (!t->traced || !(load_relaxed(&h->word0) & WANE_QUIET)) {
+            dies_plain(h, t, r);
+            return;
+        }
+    }
+    if (t->traced) {
         room.candidate = wn_candidates_reserve(r) || WN_MUTANT(mark_before_entry);
     }
     if (wn_owner(w0) != r->id)
@@ -168,9 +174,6 @@ wn_unit_give(struct wane_header *h)
         break;
     case WN_DIES:
         add_dying(h, r);
-        break;
-    case WN_DIES_PLAIN:
-        dies_plain(h, t, r);
         break;
     }
 }
