@@ -2,7 +2,7 @@
  *
  * header.h - the 16 bytes before every payload
  *
- *   word0  unstored 1 | type 15 | owner 16 | quiet 1 | guard 1 | local 30     o: the owner's plain stores; the type never changes
+ *   word0  type 15 | unstored 1 | owner 16 | quiet 1 | guard 1 | local 30     o: the owner's plain stores; the type never changes
  *          of a dead object: type 15 | link 48                                the holder of the dead memory
  *   word1  version 17 | count 32, signed | flags 15              a: one RMW per change, which also bumps the version
  *
@@ -28,13 +28,13 @@
 
 #define WN_MAX_TYPES   32767
 #define WN_MAX_RECORDS 65500
-#define WN_TYPE_SHIFT  48
+#define WN_TYPE_SHIFT  49
 #define WN_OWNER_SHIFT 32
 #define WN_OWNER_MASK  (UINT64_C(0xFFFF) << WN_OWNER_SHIFT)
 #define WN_LOCAL_MASK  (WANE_LOCAL_LIMIT | (WANE_LOCAL_LIMIT - 1)) /* the guard bit is part of the number */
 #define WN_LINK_MASK   ((UINT64_C(1) << 48) - 1)
 #define WN_TYPE_MASK   (UINT64_C(0x7FFF) << WN_TYPE_SHIFT)
-#define WN_UNSTORED    (UINT64_C(1) << 63)
+#define WN_UNSTORED    (UINT64_C(1) << 48)
 
 #define WN_MERGED    (UINT64_C(1) << 0) /* word0 holds no count any more */
 #define WN_QUEUED    (UINT64_C(1) << 1) /* on a merge queue, which owns one unit */
@@ -127,7 +127,7 @@ wn_owner(uint64_t w0)
 static inline uint32_t
 wn_type_id(uint64_t w0)
 {
-    return (uint32_t)(w0 >> WN_TYPE_SHIFT) & 0x7FFF;
+    return (uint32_t)(w0 >> WN_TYPE_SHIFT);
 }
 
 /* Dead for every upgrade (I4), or already buried. */

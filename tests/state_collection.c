@@ -56,7 +56,7 @@ store_stranger(void)
     act(&world.m1, make_filled, NULL);
     look();
     act(&world.m2, put_x, NULL);
-    expect(M1, false, 1, WN_BUFFERED, 0, 1);
+    expect(M1, false, 1, WN_BUFFERED, 0, 2); /* and that it was stored */
     clear_root();
 }
 

@@ -65,7 +65,7 @@ class Heap:
             w0, w1 = words(object - HEADER, 2)
         except gdb.MemoryError:
             raise gdb.GdbError(f"{object:#x}: no such memory") from None
-        if object % 16 or w0 >> 48 not in self.types:
+        if object % 16 or w0 >> 49 not in self.types:
             raise gdb.GdbError(f"{object:#x} is not an object")
         return w0, w1
 
@@ -99,7 +99,7 @@ class Heap:
 def describe(heap, object):
     """Lines about an object's words."""
     w0, w1 = heap.header(object)
-    kind, owner, local = w0 >> 48, w0 >> 32 & 0xFFFF, w0 & LOCAL_MASK
+    kind, owner, local = w0 >> 49, w0 >> 32 & 0xFFFF, w0 & LOCAL_MASK
     count, flags = signed(w1 >> 15 & 0xFFFFFFFF, 32), [name for i, name in enumerate(FLAGS) if w1 >> i & 1]
     yield f"{object:#x}: '{heap.name(kind)}', {heap.size(object, kind)} bytes, version {w1 >> 47}"
     if w1 & DEAD or (w1 & MERGED and count <= 0):
@@ -204,7 +204,7 @@ class Why(gdb.Command):
         holders, objects = 0, 0
         for object in heap.observed():
             objects += 1
-            kind = words(object - HEADER, 1)[0] >> 48
+            kind = words(object - HEADER, 1)[0] >> 49
             for offset in self.places(object, heap.size(object, kind), wanted):
                 holders += 1
                 print(f"  in {object:#x}: '{heap.name(kind)}'+{offset}")
@@ -234,7 +234,7 @@ class SlotPrinter:
             return f"empty, tag {tag}"
         try:
             heap = Heap()
-            name = heap.name(heap.header(object)[0] >> 48)
+            name = heap.name(heap.header(object)[0] >> 49)
         except (gdb.GdbError, gdb.error):
             name = "?"
         return f"{object:#x} '{name}'" + (f", tag {tag}" if tag else "")
