@@ -34,7 +34,7 @@ static struct wane_atomic64   resident; /* a: those of them that hold memory; a 
 
 /* ---- Mode --------------------------------------------------------------------------------------------------------- */
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(WN_EXPLORED)
 #define ALWAYS_MALLOC 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)

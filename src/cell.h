@@ -119,6 +119,9 @@ wn_object_memory_give(struct wn_record *r, struct wane_header *h, const struct w
 extern struct wane_atomic_ptr wn_page_map[WN_MAP_TABLES]; /* a: struct wane_atomic64[1024], never freed */
 
 /* The beginning of the cell in which p is, on a page of the record; NULL: p is nowhere such. */
+#ifdef WN_EXPLORED /* objects are malloc's there, and it knows its blocks */
+struct wane_header *wn_cell_around(const void *p, uint32_t owner);
+#else
 static inline struct wane_header *
 wn_cell_around(const void *p, uint32_t owner)
 {
@@ -132,6 +135,7 @@ wn_cell_around(const void *p, uint32_t owner)
     offset = a - (uintptr_t)(page + 1);
     return (struct wane_header *)((uintptr_t)(page + 1) + (offset * page->inverse >> 32) * page->cell);
 }
+#endif
 
 /* The bins of a new record. */
 void wn_cells_init(struct wn_record *r);

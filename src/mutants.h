@@ -110,3 +110,4 @@ MUTANT(returned_forgotten, "a page that got its first cell from a stranger is no
 MUTANT(stranger_stores_silently, "a stranger's first store of an object leaves no trace in it")
 MUTANT(stored_stays_unstored, "nor does its owner's")
 MUTANT(in_hand_ignores_strangers, "its owner does not look for that trace")
+MUTANT(in_hand_looks_first, "and looks before its own store")

@@ -191,11 +191,13 @@ void
 wane_put(wane_slot *slot, void *object)
 {
     bool opened = wn_scope_open();
+    bool too_early = WN_MUTANT(in_hand_looks_first) && is_in_hand(slot);
 
     wn_arrive(wane_untag(object));
     store_begins(wane_untag(object));
+    WN_STEP("slot:before");
     defer(displace(slot, (uintptr_t)object));
-    if (wane_untag(object))
+    if (wane_untag(object) && !too_early)
         stored(wane_untag(object), slot);
     wn_scope_close(opened);
 }
