@@ -28,7 +28,9 @@
 #ifndef WN_COUNT_H
 #define WN_COUNT_H
 
+#include "check.h"
 #include "record.h"
+#include "step.h"
 #include "type.h"
 
 enum wn_fate {
@@ -64,10 +66,37 @@ struct wn_verdict wn_count_release(struct wane_header *h, const struct wn_type *
 
 /* Of another's object give one unit back, if others remain and no mark is due. False: nothing was done, for more may follow from
  * the release. In a section. */
-bool wn_count_release_of_many(struct wane_header *h, const struct wn_type *type);
+static inline bool
+wn_count_release_of_many(struct wane_header *h, const struct wn_type *t)
+{
+    uint64_t w0 = load_relaxed(&h->word0); /* relaxed: only looked at for whose it is */
+    uint64_t w1;
+
+    if (wn_owner(w0) == WN_TRANSIT)
+        return false;
+    w1 = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
+    if (wn_count(w1) <= (w1 & WN_MERGED ? 1 : 0) || wn_count(w1) >= WN_IMMORTAL)
+        return false;
+    if ((w1 & WN_SHARED) || (t->traced && !(w1 & WN_MARKS)))
+        return false;
+    if (WN_CHECKS >= 1)
+        wn_check_words(h, w0, w1);
+    WN_STEP("release:before-cas");
+    return cas_acq_rel(&h->word1, &w1, w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
+}
+
+void wn_count_retained(struct wane_header *h, uint64_t old);
 
 /* Add one unit by RMW. */
-void wn_count_retain(struct wane_header *h);
+static inline void
+wn_count_retain(struct wane_header *h)
+{
+    /* relaxed: the caller's right to h came with its own order; the review finds the unit by the version. */
+    uint64_t old = fetch_add_relaxed(&h->word1, WN_COUNT_ONE + WN_VERSION_ONE);
+
+    if (__builtin_expect(wn_is_gone(old) || (old & WN_REVIEW) || wn_count(old) >= WN_IMMORTAL, 0))
+        wn_count_retained(h, old);
+}
 
 /* The object shall never die. False: it would not have anyway. */
 bool wn_count_immortalise(struct wane_header *h);

@@ -178,6 +178,25 @@ retain_shared(struct wane_header *h)
     return done;
 }
 
+static __attribute__((noinline)) void
+retain(void *object)
+{
+    struct wane_header *h = WANE_HEADER(object);
+
+    if (wn_is_in_transit(h))
+        (void)wane_adopt(object);
+    if (wn_in_section() ? retain_inside(h) : retain_shared(h))
+        return;
+    wn_count_retain(h);
+}
+
+/* Another's, and nothing more to it. relaxed: a guess; who counts in word1 what others count on records is right, and slower. */
+static inline bool
+is_a_strangers(uint64_t w0, const struct wane_header *h)
+{
+    return !(load_relaxed(&h->word1) & WN_SHARED) && wn_owner(w0) != WN_TRANSIT && (w0 & WN_OWNER_MASK) != wane_self.me;
+}
+
 void
 wane_retain_slow(void *object)
 {
@@ -185,11 +204,10 @@ wane_retain_slow(void *object)
 
     (void)wn_type_of(h); /* refuses what is not an object */
     wn_check_not_tracing();
-    if (wn_is_in_transit(h))
-        (void)wane_adopt(object);
-    if (wn_in_section() ? retain_inside(h) : retain_shared(h))
-        return;
-    wn_count_retain(h);
+    if (__builtin_expect(is_a_strangers(load_relaxed(&h->word0), h), 1))
+        wn_count_retain(h);
+    else
+        retain(object);
 }
 
 static __attribute__((noinline)) void
@@ -211,8 +229,15 @@ wane_release_slow(void *object)
     uint64_t            w0 = load_relaxed(&h->word0);
 
     wn_check_not_tracing();
-    if (!wn_in_section() || wn_local(w0) != 1 || !wn_bury_at_once(wn_standing(), h, w0))
-        release(object);
+    if (wn_in_section()) {
+        if (!is_mine(h)) {
+            if (wn_count_release_of_many(h, wn_type_of(h)))
+                return;
+        } else if (wn_local(w0) == 1 && wn_bury_at_once(wn_standing(), h, w0)) {
+            return;
+        }
+    }
+    release(object);
 }
 
 void
