@@ -4,10 +4,11 @@
 # newcomer.sh ROOT PLACE: what README.md says under "Try it" and "Use it", typed line by line by root in a Debian 12 that has nothing but what
 # mmdebstrap --variant=minbase gives; each line is timed, the table is PLACE/table.md.
 #
-# The address of the repository is a clone of what is committed. WANE_NOT_TYPED is a pattern of lines that are left out, and said so.
+# The address of the repository is a clone of what is committed. WANE_NOT_TYPED is a pattern of lines that are left out, and said so: what does
+# not end by itself.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-root=$(realpath "$1") place=$(realpath -m "$2") not_typed=${WANE_NOT_TYPED:-^$}
+root=$(realpath "$1") place=$(realpath -m "$2") not_typed=${WANE_NOT_TYPED:-^./dev serve}
 # shellcheck source=tests/package/root.sh
 . "$here/root.sh"
 
