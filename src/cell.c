@@ -335,6 +335,7 @@ open_page(struct wn_record *r, uint32_t cell)
     page->used = 0;
     page->cell = cell;
     page->inverse = (uint32_t)(((UINT64_C(1) << 32) + cell - 1) / cell);
+    WN_STEP("cell:opening");
     page->fresh = first_cell(page);
     page->end = page->fresh + (WN_PAGE_BYTES - sizeof *page) / cell * cell;
     store_relaxed(&page->remote, UINT64_C(0));
