@@ -298,7 +298,7 @@ a_fork_before_the_page_is_returned(void **state)
     act(&w.m1, release_all_but_one, NULL);
 }
 
-static struct wane_type small_type = {.name = "small", .size = 8};
+static struct wane_type small_type = {.name = "small", .size = 24};
 
 DEED(make_small)
 {
