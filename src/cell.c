@@ -380,8 +380,8 @@ retire(struct wn_record *r, struct wn_page *page)
 }
 
 /* Cells came back to the page. An empty one stays in its bin as long as it is the only one there. */
-static void
-settle(struct wn_record *r, struct wn_page *page)
+void
+wn_cell_give_slow(struct wn_record *r, struct wn_page *page)
 {
     struct wn_page *other = *bin_of(r, page);
 
@@ -430,12 +430,6 @@ wn_cell_take_slow(struct wn_record *r, size_t bytes)
     }
     page = open_page(r, bin * 16);
     return page ? take_fresh(page) : NULL;
-}
-
-void
-wn_cell_give_slow(struct wn_record *r, struct wn_page *page)
-{
-    settle(r, page);
 }
 
 /* ---- Cells that strangers give back ---------------------------------------------------------------------------------- */
@@ -488,7 +482,7 @@ take_remote(struct wn_record *r, struct wn_page *page)
     page->free = cell_at(page, chain);
     compiler_barrier();
     page->used -= (uint32_t)(chain >> 32);
-    settle(r, page);
+    wn_cell_give_slow(r, page);
 }
 
 bool
