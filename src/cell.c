@@ -124,7 +124,8 @@ map_segment(void)
         return NULL;
     while (!(s->base = map_aligned((size_t)pages * WN_PAGE_BYTES)) && pages > 1)
         pages /= 8;
-    if (!s->base || (uintptr_t)s->base & ~WN_LINK_MASK || !note_pages((uintptr_t)s->base, pages)) { /* links of dead objects have 48 bits */
+    /* Links of dead objects have 48 bits. */
+    if (!s->base || (uintptr_t)s->base & ~WN_LINK_MASK || !note_pages((uintptr_t)s->base, pages)) {
         if (s->base)
             munmap(s->base, (size_t)pages * WN_PAGE_BYTES);
         wn_free(s);
@@ -459,10 +460,12 @@ wn_cell_give_remote(struct wn_page *page, struct wn_cell *cell)
     struct wn_record *owner = wn_record(load_relaxed(&page->owner));
     uint64_t          place = place_of(page, cell);
     uint64_t          old = load_relaxed(&page->remote); /* relaxed: a guess; the CAS checks it */
+    uint64_t          chain;
 
-    do
+    do {
         cell->next = cell_at(page, old);
-    while (!cas_acq_rel(&page->remote, &old, chain_of(place, old ? old >> 16 & 0xFFFF : place, (old >> 32) + 1))); /* release E7 */
+        chain = chain_of(place, old ? old >> 16 & 0xFFFF : place, (old >> 32) + 1);
+    } while (!cas_acq_rel(&page->remote, &old, chain)); /* release E7 */
     if (old)
         return;
     WN_STEP("cell:before-returned");

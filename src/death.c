@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "death.h"
 
-#include "budget.h"
-#include "cell.h"
 #include "check.h"
 #include "gate.h"
-#include "memory.h"
-#include "registry.h"
 #include "step.h"
 #include "weak.h"
 
@@ -14,25 +10,14 @@
 
 static void drop_now(wane_slot *slot);
 
-static inline void
-free_memory(struct wn_record *r, struct wane_header *h, const struct wn_type *t, size_t bytes)
+void
+wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
-    WN_STEP("death:free");
-    wn_budget_give(r, bytes);
-    wn_repay_death(r);
-    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(r, h, wn_type_payload_size(t, h)))
-        return;
-    wn_cell_give(r, (char *)h - t->prefix, bytes);
+    wn_free_now(r, h, t, wn_type_bytes(t, h));
     if (WN_MUTANT(sever_after_free)) {
         wn_weak_tell(wn_weak_sever(h));
         wn_weak_bury(wn_weak_sever(h), drop_now);
     }
-}
-
-void
-wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
-{
-    free_memory(r, h, t, wn_type_bytes(t, h));
 }
 
 void
@@ -105,44 +90,11 @@ wn_graves_tend(struct wn_record *r)
     return r->grave_waiting || seal_graves(r);
 }
 
-static inline void
-count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h)
-{
-    struct wn_type_counts *counts = wn_type_counts(r, t->id);
-    size_t                 size = t->sized ? wn_prefix(h)->size : 0;
-
-    wn_registry_remove(h);
-    if (__builtin_expect(!counts, 0)) {
-        fetch_add_release(&wn_type_counts_spare(t->id)->bytes_died, size);
-        fetch_add_release(&wn_type_counts_spare(t->id)->died, 1u);
-        return;
-    }
-    if (t->sized)
-        wn_counter_add_end(&counts->bytes_died, size);
-    wn_counter_add_end(&counts->died, 1);
-}
-
 void
-wn_count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h)
+wn_count_death_spare(const struct wn_type *t, size_t size)
 {
-    count_death(r, t, h);
-}
-
-bool
-wn_bury_at_once(struct wane_header *h)
-{
-    const struct wn_type *t = wn_type_of(h);
-    struct wn_record     *r = wn_standing();
-
-    if (!t->is_plain || !wn_count_is_plain_death(h, load_relaxed(&h->word0), r))
-        return false;
-    if (WN_CHECKS >= 1)
-        wn_check_words(h, load_relaxed(&h->word0), load_relaxed(&h->word1));
-    if (wn_may_be_looked_at(h))
-        return false;
-    count_death(r, t, h);
-    free_memory(r, h, t, t->bytes);
-    return true;
+    fetch_add_release(&wn_type_counts_spare(t->id)->bytes_died, size);
+    fetch_add_release(&wn_type_counts_spare(t->id)->died, 1u);
 }
 
 void
@@ -217,12 +169,6 @@ wn_drop_slots(struct wane_header *h, const struct wn_type *t, void (*one)(wane_s
 
     if (!t->traced)
         return true;
-    if (!t->trace && !(load_relaxed(&h->word1) & WN_WEAK)) { /* relaxed: who hangs something on an object holds it */
-        for (size_t i = 0; i < t->slot_count; i++)
-            (void)drop_if_filled(&d, (wane_slot *)(void *)((char *)wn_payload(h) + t->slots[i]));
-        *budget = d.budget;
-        return true;
-    }
     wn_type_trace(t, h, &d.visitor);
     *done = d.done;
     *budget = d.budget;
@@ -297,6 +243,33 @@ seal_if_due(struct wn_record *r)
     wn_log_seal(&r->deferred);
 }
 
+/* All of the first of the dying, if it died plainly (nobody else knew it: no weak reference, no dispose) and declares its slots.
+ * Returns what that costs; 0: it is not that. */
+static inline long
+bury_plain(struct wn_record *r)
+{
+    struct wane_header   *h = r->dying;
+    const struct wn_type *t = wn_type_of(h);
+    long                  cost = WN_COST_OBJECT;
+
+    if (t->trace || (load_acquire(&h->word1) & WN_MERGED))
+        return 0;
+    r->dying = wn_link(h);
+    compiler_barrier(); /* as in begin */
+    WN_STEP("death:begin");
+    for (size_t i = 0; i < t->slot_count; i++) {
+        wane_slot *slot = (wane_slot *)(void *)((char *)wn_payload(h) + t->slots[i]);
+
+        if (!__atomic_load_n(&slot->bits, __ATOMIC_RELAXED))
+            continue;
+        drop_now(slot);
+        cost += WN_COST_OBJECT;
+    }
+    wn_count_death(r, t, h);
+    wn_memory_free(r, h, t);
+    return cost;
+}
+
 void
 wn_death_go_on(struct wn_record *r)
 {
@@ -306,13 +279,18 @@ wn_death_go_on(struct wn_record *r)
         return;
     r->burying = true;
     while (budget > 0 && wn_is_burying(r)) {
-        if (!r->partial)
-            begin(r);
-        if (!wn_drop_slots(r->partial, wn_type_of(r->partial), drop_now, &r->partial_done, &budget))
-            break;
-        end(r);
+        long cost = r->partial ? 0 : bury_plain(r);
+
+        if (!cost) {
+            if (!r->partial)
+                begin(r);
+            if (!wn_drop_slots(r->partial, wn_type_of(r->partial), drop_now, &r->partial_done, &budget))
+                break;
+            end(r);
+            cost = WN_COST_OBJECT;
+        }
         seal_if_due(r);
-        budget -= WN_COST_OBJECT;
+        budget -= cost;
     }
     r->burying = false;
     if (wn_is_burying(r)) {

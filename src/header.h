@@ -47,7 +47,7 @@
 #define WN_SHARED    (UINT64_C(1) << 8) /* records count it apart; word1 holds WN_SHARE_BIAS beside its own part (share.h) */
 #define WN_FINALIZED (UINT64_C(1) << 9)
 #define WN_DEAD      (UINT64_C(1) << 10) /* the killer is done */
-#define WN_AGE       (UINT64_C(3) << 11) /* collections survived, at most two; all bits: none, but a stranger has stored it (I7) */
+#define WN_AGE       (UINT64_C(3) << 11) /* collections survived, at most two; all bits: none, a stranger has stored it (I7) */
 #define WN_AGE_ONE   (UINT64_C(1) << 11)
 #define WN_ERA       (UINT64_C(3) << 13) /* freezes before its birth, or before a collection last looked at it; govern.h */
 #define WN_ERA_ONE   (UINT64_C(1) << 13)

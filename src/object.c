@@ -192,20 +192,27 @@ wane_retain_slow(void *object)
     wn_count_retain(h);
 }
 
-void
-wane_release_slow(void *object)
+static __attribute__((noinline)) void
+release(void *object)
 {
     struct wane_header *h = WANE_HEADER(object);
     bool                opened = wn_scope_open();
 
-    if (is_mine(h)) {
-        if (!wn_bury_at_once(h))
-            wn_unit_give(h);
-    } else if (!wn_count_release_of_many(h, wn_type_of(h))) {
+    if (is_mine(h) || !wn_count_release_of_many(h, wn_type_of(h)))
         wn_unit_give(h);
-    }
     wn_death_run(wn_standing());
     wn_scope_close(opened);
+}
+
+void
+wane_release_slow(void *object)
+{
+    struct wane_header *h = WANE_HEADER(object);
+    uint64_t            w0 = load_relaxed(&h->word0);
+
+    wn_check_not_tracing();
+    if (!wn_in_section() || wn_local(w0) != 1 || !wn_bury_at_once(wn_standing(), h, w0))
+        release(object);
 }
 
 void

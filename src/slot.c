@@ -91,7 +91,8 @@ is_in_hand(const wane_slot *slot)
 
     if ((w0 & (WN_UNSTORED | WN_OWNER_MASK)) != (WN_UNSTORED | wane_self.me))
         return false;
-    return (__atomic_load_n(&h->word1.value, __ATOMIC_SEQ_CST) & ~WN_ERA) == WN_WORD1_BORN || WN_MUTANT(in_hand_ignores_strangers);
+    return WN_MUTANT(in_hand_ignores_strangers) ||
+           (__atomic_load_n(&h->word1.value, __ATOMIC_SEQ_CST) & ~WN_ERA) == WN_WORD1_BORN;
 }
 
 /* ---- Consuming stores are candidate events --------------------------------------------------------------------- */

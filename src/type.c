@@ -83,7 +83,8 @@ register_locked(struct wane_type *d)
         return NULL;
     }
     t->id = id;
-    t->word0 = (uint64_t)id << WN_TYPE_SHIFT | (t->can_hold ? WN_UNSTORED : t->traced ? 0 : WANE_QUIET); /* leaves are never candidates */
+    /* Leaves are never candidates. */
+    t->word0 = (uint64_t)id << WN_TYPE_SHIFT | (t->can_hold ? WN_UNSTORED : t->traced ? 0 : WANE_QUIET);
     /* release E6: the entry, for whoever reads it by an id or through the declaration. */
     store_release(&wn_types[id], (void *)t);
     store_release(&count, id);
