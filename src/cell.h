@@ -139,7 +139,7 @@ wn_cell_around(const void *p, uint32_t owner)
     struct wane_atomic64 *table = load_acquire(&wn_page_map[a >> 32 & (WN_MAP_TABLES - 1)]); /* acquire E7 */
     uint64_t              offset;
 
-    if (!table || !(load_relaxed(&table[a >> 22 & 1023]) >> (a >> 16 & 63) & 1) || load_relaxed(&page->owner) != owner)
+    if (a >> 48 || !table || !(load_relaxed(&table[a >> 22 & 1023]) >> (a >> 16 & 63) & 1) || load_relaxed(&page->owner) != owner)
         return NULL;
     offset = a - (uintptr_t)(page + 1);
     return (struct wane_header *)((uintptr_t)(page + 1) + (offset * page->inverse >> 32) * page->cell);
