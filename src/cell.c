@@ -10,6 +10,7 @@
 
 #define SEGMENT_PAGES 64u /* a bit each */
 #define TEND_PAGES    64  /* of `returned` in one go */
+#define TENDED        64   /* so many empty pages with memory, or more, are given back bit by bit */
 #define DECAY         1024 /* a tick returns this part of the empty pages: half of them in about a second and a half */
 
 _Static_assert(sizeof(struct wn_page) % 16 == 0, "cells are aligned");
@@ -48,14 +49,17 @@ static struct wane_atomic64   resident; /* a: those of them that hold memory; a 
 /* Of a program with the address or the leak sanitizer, which look into malloc's memory only. */
 extern void __lsan_ignore_object(const void *) __attribute__((weak));
 
-/* Before the first object. Names of the environment are for whoever looks for a fault. */
-__attribute__((constructor(101))) static void
-choose(void)
+/* Names of the environment are for whoever looks for a fault. A program's own constructors may come before this one: then the
+ * first type is the occasion, and what has been chosen stays. */
+__attribute__((constructor(101))) void
+wn_cells_choose(void)
 {
-    const char *wanted = getenv("WANE_OBJECTS");
+    static bool chosen;
+    const char *wanted = chosen ? NULL : getenv("WANE_OBJECTS");
 
-    if (ALWAYS_MALLOC || __lsan_ignore_object || (wanted && !strcmp(wanted, "malloc")))
+    if (!chosen && (ALWAYS_MALLOC || __lsan_ignore_object || (wanted && !strcmp(wanted, "malloc"))))
         wn_cell_most = 0;
+    chosen = true;
 }
 
 /* ---- Pages -------------------------------------------------------------------------------------------------------- */
@@ -182,12 +186,16 @@ take_page(void)
     struct wn_segment *s = load_acquire(&hint); /* acquire E7 */
     struct wn_page    *page = s ? take_from(s) : NULL;
 
-    if (!page && load_relaxed(&vacant))
-        for (s = load_acquire(&segments); s && !page; s = s->next)
-            page = take_from(s);
-    if (page || !(s = map_segment()))
+    if (page)
         return page;
+    if (load_relaxed(&vacant))
+        for (s = load_acquire(&segments); s && !page; s = page ? s : s->next)
+            page = take_from(s);
+    if (!page && !(s = map_segment()))
+        return NULL;
     store_release(&hint, (void *)s); /* release E7 */
+    if (page)
+        return page;
     page = page_at(s, 0);
     page->segment = s;
     return page;
@@ -199,17 +207,27 @@ index_of(const struct wn_page *page)
     return (unsigned)(((uintptr_t)page - (uintptr_t)page->segment->base) / WN_PAGE_BYTES);
 }
 
-static void
-give_page(struct wn_page *page)
+/* How many such hold memory. */
+static uint64_t
+vacate(struct wn_page *page)
 {
     struct wn_segment *s = page->segment;
     unsigned           i = index_of(page);
+    uint64_t           have;
 
     store_relaxed(&page->owner, 0u);
     fetch_add_relaxed(&vacant, UINT64_C(1));
-    fetch_add_relaxed(&resident, UINT64_C(1));
+    have = fetch_add_relaxed(&resident, UINT64_C(1)) + 1;
     fetch_or_release(&s->free, UINT64_C(1) << i); /* release E7 */
     store_release(&hint, (void *)s);
+    return have;
+}
+
+static void
+give_page(struct wn_page *page)
+{
+    if (vacate(page) == TENDED)
+        wn_wake_background(); /* it may have nothing else to do */
 }
 
 /* ---- Back to the system -------------------------------------------------------------------------------------------- */
@@ -246,7 +264,7 @@ wn_pages_tend(void)
 {
     int64_t have = (int64_t)load_relaxed(&resident);
 
-    if (have < SEGMENT_PAGES)
+    if (have < TENDED)
         return false;
     drain_segments((uint64_t)have / DECAY + 1);
     return true;
@@ -312,10 +330,13 @@ open_page(struct wn_record *r, uint32_t cell)
     r->spare_page = NULL;
     if (!page && !(page = take_page()))
         return NULL;
+    store_relaxed(&page->owner, 0u); /* stopped in between (fork), it is nobody's */
+    compiler_barrier();
     page->free = NULL;
     page->used = 0;
     page->cell = cell;
     page->inverse = (uint32_t)(((UINT64_C(1) << 32) + cell - 1) / cell);
+    WN_STEP("cell:opening");
     page->fresh = first_cell(page);
     page->end = page->fresh + (WN_PAGE_BYTES - sizeof *page) / cell * cell;
     store_relaxed(&page->remote, UINT64_C(0));
@@ -359,12 +380,19 @@ retire(struct wn_record *r, struct wn_page *page)
     r->spare_page = page;
 }
 
-/* Cells came back to the page. */
-static void
-settle(struct wn_record *r, struct wn_page *page)
+/* Cells came back to the page. An empty one stays in its bin as long as it is the only one there. */
+void
+wn_cell_give_slow(struct wn_record *r, struct wn_page *page)
 {
-    if (!page->listed)
+    struct wn_page *other = *bin_of(r, page);
+
+    if (!page->listed) {
         list(r, page);
+        if (other != &none && !other->used) {
+            unlist(r, other);
+            retire(r, other);
+        }
+    }
     if (page->used || (*bin_of(r, page) == page && page->next == &none))
         return;
     unlist(r, page);
@@ -390,7 +418,7 @@ wn_cell_take_slow(struct wn_record *r, size_t bytes)
     uint32_t        bin = wn_cell_bin(bytes);
     struct wn_page *page;
 
-    if (bytes > wn_cell_most)
+    if (!bin)
         return take_malloc(bytes);
     if (r->bin[bin] == &none)
         (void)wn_cells_tend(r);
@@ -403,12 +431,6 @@ wn_cell_take_slow(struct wn_record *r, size_t bytes)
     }
     page = open_page(r, bin * 16);
     return page ? take_fresh(page) : NULL;
-}
-
-void
-wn_cell_give_slow(struct wn_record *r, struct wn_page *page)
-{
-    settle(r, page);
 }
 
 /* ---- Cells that strangers give back ---------------------------------------------------------------------------------- */
@@ -463,7 +485,7 @@ take_remote(struct wn_record *r, struct wn_page *page)
     page->free = cell_at(page, chain);
     compiler_barrier();
     page->used -= (uint32_t)(chain >> 32);
-    settle(r, page);
+    wn_cell_give_slow(r, page);
 }
 
 bool
@@ -510,34 +532,69 @@ count_free(const struct wn_page *page)
 }
 
 static void
-mend_page(struct wn_record *r, struct wn_page *page)
+relist(struct wn_record *r, struct wn_page *page)
 {
     page->used = (uint32_t)((size_t)(page->fresh - first_cell(page)) / page->cell) - count_free(page);
     if (!page->used)
-        give_page(page);
+        (void)vacate(page);
     else if (page->free || page->fresh != page->end)
         list(r, page);
     else
         page->listed = false;
 }
 
-void
-wn_cells_mend(struct wn_record *r)
+/* Cells on their way: the page may be on no stack, its pusher or its tender being gone. */
+static void
+mend_page(struct wn_segment *s, unsigned i, bool (*has_vanished)(const struct wn_record *))
 {
+    struct wn_page   *page = page_at(s, i);
+    uint32_t          owner = load_relaxed(&page->owner);
+    struct wn_record *r = wn_record(owner);
+
+    if (!owner) { /* it was being given, or taken */
+        fetch_or_relaxed(&s->free, UINT64_C(1) << i);
+        return;
+    }
+    if (load_relaxed(&page->remote))
+        wn_stack_push(&r->returned, &page->returned);
+    if (has_vanished(r))
+        relist(r, page);
+}
+
+static void
+forget_pages(struct wn_record *r, bool vanished)
+{
+    store_relaxed(&r->returned, NULL);
+    r->returning = NULL;
+    if (!vanished)
+        return;
     wn_cells_init(r);
     r->spare_page = NULL;
-    for (struct wn_segment *s = load_acquire(&segments); s; s = s->next)
-        for (unsigned i = 0; i < s->pages; i++)
-            if (!(load_relaxed(&s->free) >> i & 1) && load_relaxed(&page_at(s, i)->owner) == r->id)
-                mend_page(r, page_at(s, i));
+}
+
+/* The child is alone. */
+static void
+count_vacant(void)
+{
+    store_relaxed(&vacant, UINT64_C(0));
+    store_relaxed(&resident, UINT64_C(0));
+    for (struct wn_segment *s = load_acquire(&segments); s; s = s->next) {
+        uint64_t bits = load_relaxed(&s->free);
+
+        fetch_add_relaxed(&vacant, (uint64_t)__builtin_popcountll(bits));
+        fetch_add_relaxed(&resident, (uint64_t)__builtin_popcountll(bits & load_relaxed(&s->touched)));
+    }
 }
 
 void
-wn_pages_mend(void)
+wn_cells_mend(bool (*has_vanished)(const struct wn_record *))
 {
+    for (uint32_t id = 1; id <= wn_record_limit(); id++)
+        if (wn_record(id))
+            forget_pages(wn_record(id), has_vanished(wn_record(id)));
     for (struct wn_segment *s = load_acquire(&segments); s; s = s->next)
         for (unsigned i = 0; i < s->pages; i++)
-            if (!(load_relaxed(&s->free) >> i & 1) && !load_relaxed(&page_at(s, i)->owner))
-                fetch_or_relaxed(&s->free, UINT64_C(1) << i);
-    store_relaxed(&vacant, UINT64_C(1)); /* guesses; one must not be 0 */
+            if (!(load_relaxed(&s->free) >> i & 1))
+                mend_page(s, i, has_vanished);
+    count_vacant();
 }

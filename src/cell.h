@@ -60,7 +60,16 @@ struct wn_page {
     struct wn_link returned;
 };
 
-extern size_t wn_cell_most; /* c: objects up to so many bytes are cells; 0: none is */
+extern size_t wn_cell_most; /* c, from the first type on: objects up to so many bytes are cells; 0: none is */
+
+/* Before the first type, under its lock. */
+void wn_cells_choose(void);
+
+static inline uint32_t
+wn_cell_bin(size_t bytes)
+{
+    return bytes > wn_cell_most ? 0 : (uint32_t)((bytes + 15) / 16);
+}
 
 /* 16 bytes aligned, not zeroed; NULL: there is no memory. Standing on r. */
 void *wn_cell_take_slow(struct wn_record *r, size_t bytes);
@@ -130,7 +139,7 @@ wn_cell_around(const void *p, uint32_t owner)
     struct wane_atomic64 *table = load_acquire(&wn_page_map[a >> 32 & (WN_MAP_TABLES - 1)]); /* acquire E7 */
     uint64_t              offset;
 
-    if (!table || !(load_relaxed(&table[a >> 22 & 1023]) >> (a >> 16 & 63) & 1) || load_relaxed(&page->owner) != owner)
+    if (a >> 48 || !table || !(load_relaxed(&table[a >> 22 & 1023]) >> (a >> 16 & 63) & 1) || load_relaxed(&page->owner) != owner)
         return NULL;
     offset = a - (uintptr_t)(page + 1);
     return (struct wane_header *)((uintptr_t)(page + 1) + (offset * page->inverse >> 32) * page->cell);
@@ -146,9 +155,9 @@ bool wn_cells_tend(struct wn_record *r);
 /* r's thread ends: pages that are empty go. */
 void wn_cells_leave(struct wn_record *r);
 
-/* In the child of a fork: r's holder was stopped anywhere; pages were on their way. */
-void wn_cells_mend(struct wn_record *r);
-void wn_pages_mend(void);
+/* In the child of a fork: threads were stopped anywhere. The lists of records whose thread has vanished are made anew, in one
+ * walk over all pages, and the stacks of what was returned to anybody. */
+void wn_cells_mend(bool (*has_vanished)(const struct wn_record *));
 
 /* Empty pages, some or all, go back to the system. True: more of them should soon. */
 bool wn_pages_tend(void);

@@ -62,12 +62,6 @@
 #define WN_CELL_MOST 512
 #define WN_CELL_BINS (WN_CELL_MOST / 16 + 1)
 
-static inline uint32_t
-wn_cell_bin(size_t bytes)
-{
-    return bytes > WN_CELL_MOST ? 0 : (uint32_t)((bytes + 15) / 16);
-}
-
 /* Flags that say nothing of who else may know the object. */
 #define WN_HARMLESS (WN_AGE | WN_ERA | WN_FINALIZED)
 /* All that is not the version: word1 & WN_KNOWN, apart from the harmless, is zero of an object that its owner alone knows. */

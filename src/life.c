@@ -60,19 +60,25 @@ after_fork_parent(void)
     wn_gate_open();
 }
 
+/* Not this thread's, nor one that it acts for. */
+static bool
+has_vanished(const struct wn_record *r)
+{
+    return &r->pub != wane_self.record && r->pub.me != wane_self.me;
+}
+
 static void
 free_records_of_vanished_threads(void)
 {
-    wn_pages_mend();
+    wn_cells_mend(has_vanished);
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
 
-        if (!r || &r->pub == wane_self.record || r->pub.me == wane_self.me)
-            continue; /* this thread's, or one that it acts for */
+        if (!r || !has_vanished(r))
+            continue;
         if (!WN_MUTANT(fork_forgets_intent))
             wn_count_replay_intent(r);
         wn_nodes_recount(r);
-        wn_cells_mend(r);
         wn_log_mend(&r->deferred);
         r->burying = false;
         r->hold_seals = false;

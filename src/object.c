@@ -32,15 +32,15 @@ init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 }
 
 static inline void
-clear(void *p, size_t bytes)
+clear(void *p, size_t bytes, uint32_t bin)
 {
-    if (__builtin_expect(bytes > WN_CELL_MOST, 0)) {
+    if (__builtin_expect(!bin, 0)) {
         compiler_barrier(); /* gcc makes a calloc of malloc and memset, which is slower in glibc */
         memset(p, 0, bytes);
         return;
     }
-    for (size_t i = 0; i < bytes; i += 16) /* cells are whole sixteens */
-        memset((char *)p + i, 0, 16);
+    for (uint32_t i = 0; i < bin; i++) /* cells are whole sixteens; what malloc gave is not */
+        memset((char *)p + (size_t)i * 16, 0, 16);
 }
 
 /* An object of so many bytes in all, standing on r. NULL: errno is ENOMEM; *refused: by the budget. */
@@ -64,7 +64,7 @@ make(const struct wn_type *t, struct wn_record *r, size_t bytes, uint32_t bin, b
         errno = ENOMEM;
         return NULL;
     }
-    clear(p, bin ? (size_t)bin * 16 : bytes);
+    clear(p, bytes, bin);
     wn_counter_add(&counts->born, 1);
     init_header((struct wane_header *)(void *)(p + t->prefix), t, r);
     return (struct wane_header *)(void *)(p + t->prefix);

@@ -8,6 +8,7 @@
 
 #include <wane/observe.h>
 
+#include "cell.h"
 #include "check.h"
 #include "memory.h"
 #include "step.h"
@@ -70,6 +71,7 @@ register_locked(struct wane_type *d)
 
     if (id)
         return load_relaxed(&wn_types[id]);
+    wn_cells_choose();
     if (!d->name || !slots_are_valid(d)) {
         errno = EINVAL;
         return NULL;

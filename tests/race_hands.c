@@ -7,6 +7,8 @@
  */
 #include "race_common.h"
 
+#include "cell.h"
+
 static struct {
     struct actor m1, m2;
     struct node *a, *b;
@@ -219,6 +221,10 @@ a_tree_makes_no_candidate(void **state)
     struct wane_collected c;
 
     (void)state;
+    if (!wn_cell_most) {
+        print_message("# objects are malloc's in this build: nobody knows in which one a slot is\n");
+        skip();
+    }
     act(&w.m1, build_a_tree, NULL);
     assert_int_equal(wane_collect(WANE_ALL, &c), 0);
     assert_int_equal(c.examined, 0);
