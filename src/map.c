@@ -33,8 +33,7 @@
  * An adder stores an empty entry, which leads nowhere, so this store closes no cycle; storing the value may.
  *
  * No user code runs under the lock: it is held inside a section, where slot operations run no callbacks, and nothing is
- * released under it. No section waits for it: who finds it taken leaves, waits, and tries again. (A caller who has a
- * section of his own open takes that one along; the holder never waits for a grace period, so this ends.)
+ * released under it. Who finds it taken leaves his section, waits, tries again; the holder waits for no grace period.
  *
  * Orderings
  *  M1  table pointer: publish (release) -> current (acquire): capacity and slots of a fresh table
@@ -176,9 +175,8 @@ find(const struct table *t, uint64_t hash, const char *key)
     }
 }
 
-/* Under the lock, or before t is published: the unit that the word stands for is in t from here on. Not by the slot calls, which
- * would have to know that the entry is in a slot now (slot.c, "What no slot holds"): entries have sizes of their own, and objects
- * of such types never count as being in a hand. */
+/* Under the lock, or before t is published: the unit of the word is in t from here on. Not by the slot calls: entries,
+ * whose sizes are their own, never count as being in a hand (slot.c, "What no slot holds"). */
 static void
 place(struct table *t, uint64_t hash, void *word)
 {
