@@ -17,6 +17,7 @@ static const char usage[] =
     "  --seconds N     in all, instead\n"
     "  --seed N        (1; 0: of the time)\n"
     "  --bound N       exhaustive: switches in one schedule (2)\n"
+    "  --program FILE  this random program, and no others\n"
     "  --replay TEXT   one schedule, or a file with one, and say what happens\n"
     "  --mutant NAME   with one step of a protocol taken out (src/mutants.h)\n"
     "  --mutants       each mutant that is known to fail: after how many schedules?\n"
@@ -31,7 +32,7 @@ static struct {
     uint64_t    schedules, seed;
     double      seconds;
     unsigned    bound;
-    const char *replay, *mutant, *results;
+    const char *replay, *mutant, *results, *file;
     bool        mutants, survey, list;
 } o = {.seed = 1, .bound = 2, .how = EX_BY_BOTH};
 
@@ -70,6 +71,8 @@ option(const char *name, const char *value)
         o.replay = value;
     else if (strcmp(name, "--mutant") == 0)
         o.mutant = value;
+    else if (strcmp(name, "--program") == 0)
+        o.file = value;
     else if (strcmp(name, "--results") == 0)
         o.results = value;
     else
@@ -110,14 +113,30 @@ is_wanted(const struct ex_program *p)
     return wanted;
 }
 
+/* A random program: with fewer operations. NULL: it fails with all of them only. */
+static const char *
+make_program_smaller(struct ex_found *f)
+{
+    struct ex_found *smaller = malloc(sizeof *smaller);
+    bool             is_smaller = ex_random_shrink(smaller);
+
+    if (is_smaller)
+        *f = *smaller;
+    free(smaller);
+    return is_smaller ? "FILE" : NULL;
+}
+
 static void
 tell_failure(const struct ex_program *p, struct ex_found *f)
 {
-    char *text = malloc(EX_TEXT_SIZE);
+    char       *text = malloc(EX_TEXT_SIZE);
+    const char *file = o.file;
 
     printf("%s: %s\n  schedule %" PRIu64 " of seed %" PRIu64 "\n", p->name, f->message, f->number, o.seed);
     ex_print_schedule(p, &f->first, text);
     printf("  found: %u choices%s%s\n", f->first.count, f->first.count <= 64 ? ": " : "", f->first.count <= 64 ? text : "");
+    if (p->random && !o.file)
+        file = make_program_smaller(f);
     ex_print_schedule(p, &f->shortest, text);
     printf("  shortest: %u choices%s\n", f->shortest.count, f->repeats ? "" : "; BUT IT DOES NOT FAIL AGAIN");
     ex->tells = true;
@@ -125,7 +144,8 @@ tell_failure(const struct ex_program *p, struct ex_found *f)
     ex->plan = f->shortest;
     ex_run();
     ex->tells = false;
-    printf("  again: ./dev explore%s%s --replay '%s'\n", o.mutant ? " --mutant " : "", o.mutant ? o.mutant : "", text);
+    printf("  again: ./dev explore%s%s%s%s --replay '%s'\n", o.mutant ? " --mutant " : "", o.mutant ? o.mutant : "",
+           file ? " --program " : "", file ? file : "", text);
     free(text);
 }
 
@@ -241,6 +261,9 @@ main(int argc, char **argv)
     ex->mutant = o.mutant ? ex_mutant_named(o.mutant) : 0;
     if (ex->mutant < 0)
         refuse("no such mutant");
+    ex_random_begin();
+    if (o.file && !ex_random_read(o.file))
+        refuse("no program");
     setvbuf(stdout, NULL, _IOLBF, 4096);
     ex_snapshot_take();
     if (o.list)
