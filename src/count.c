@@ -241,7 +241,7 @@ static struct wn_verdict
 release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_record *r, uint64_t w0, struct wn_room room)
 {
     /* acquire E11: all that former holders did before they gave their units back. */
-    uint64_t          w1 = load_acquire(&h->word1);
+    uint64_t          w1 = WN_WEAKER(plain_death_unordered, load_acquire, load_relaxed, &h->word1);
     bool              marked = (w0 & WANE_QUIET) && t->traced;
     struct wn_verdict v;
     uint64_t          n;
@@ -342,7 +342,7 @@ release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_recor
             return v;
         }
         WN_STEP("release:before-cas");
-    } while (!cas_acq_rel(&h->word1, &w1, n)); /* acq_rel E11 */
+    } while (!WN_WEAKER(release_unordered, cas_acq_rel, cas_relaxed, &h->word1, &w1, n)); /* acq_rel E11 */
     v.owner = owner;
     return v;
 }
@@ -363,7 +363,8 @@ wn_count_release_of_many(struct wane_header *h, const struct wn_type *t)
     if (WN_CHECKS >= 1)
         wn_check_words(h, w0, w1);
     WN_STEP("release:before-cas");
-    return cas_acq_rel(&h->word1, &w1, w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
+    return WN_WEAKER(many_release_unordered, cas_acq_rel, cas_relaxed, &h->word1, &w1,
+                     w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
 }
 
 struct wn_verdict
@@ -391,7 +392,7 @@ wn_count_is_unique(const struct wane_header *h)
     uint64_t w1;
 
     WN_STEP("unique:word0-read");
-    w1 = load_acquire(&h->word1); /* acquire E11: what former holders wrote */
+    w1 = WN_WEAKER(unique_unordered, load_acquire, load_relaxed, &h->word1); /* acquire E11: what former holders wrote */
     if (w1 & WN_WEAK)
         return false;
     if (w1 & WN_MERGED)

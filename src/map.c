@@ -49,6 +49,7 @@
 #include <wane/observe.h>
 
 #include "hash.h"
+#include "step.h"
 
 struct entry {
     wane_slot value;
@@ -353,8 +354,7 @@ rebuild(struct wane_map *map, struct luggage *with)
     if (t)
         move_words(with->fresh, t);
     with->old = t;
-    /* release M1: the slots and the capacity. */
-    WANE_STORE_RELEASE(&map->table, with->fresh);
+    WN_WEAKER(map_unordered, WANE_STORE_RELEASE, WANE_STORE_RELAXED, &map->table, with->fresh); /* release M1: slots, capacity */
     with->fresh = NULL;
     return true;
 }
