@@ -22,7 +22,7 @@ static const char usage[] =
     "  --mutant NAME   with one step of a protocol taken out (src/mutants.h)\n"
     "  --mutants       each mutant that is known to fail: after how many schedules?\n"
     "  --survey        all mutants against all programs: who finds what?\n"
-    "  --results FILE  the sums, as JSON\n"
+    "  --results FILE  the sums are appended, as JSON\n"
     "  --list          the programs\n";
 
 static struct {
@@ -43,13 +43,13 @@ refuse(const char *what)
     exit(2);
 }
 
+static const char *const strategies[] = {"both", "random", "pct", "exhaustive"};
+
 static enum ex_how
 how_named(const char *name)
 {
-    static const char *const names[] = {"both", "random", "pct", "exhaustive"};
-
     for (unsigned i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0)
+        if (strcmp(name, strategies[i]) == 0)
             return (enum ex_how)i;
     refuse("no such strategy");
 }
@@ -149,15 +149,18 @@ tell_failure(const struct ex_program *p, struct ex_found *f)
     free(text);
 }
 
+/* One line for each run of the explorer. */
 static void
-write_results(unsigned programs, unsigned failed)
+write_results(unsigned programs, unsigned failed, double took)
 {
-    FILE *file = o.results ? fopen(o.results, "w") : NULL;
+    FILE *file = o.results ? fopen(o.results, "a") : NULL;
 
     if (!file)
         return;
-    fprintf(file, "{\"programs\": %u, \"schedules\": %" PRIu64 ", \"seed\": %" PRIu64 ", \"failures\": %u}\n", programs,
-            ex->schedules, o.seed, failed);
+    fprintf(file,
+            "{\"date\": %lld, \"programs\": %u, \"strategy\": \"%s\", \"schedules\": %" PRIu64 ", \"seed\": %" PRIu64
+            ", \"seconds\": %.0f, \"failures\": %u}\n",
+            (long long)time(NULL), programs, strategies[o.how], ex->schedules, o.seed, took, failed);
     fclose(file);
 }
 
@@ -203,7 +206,7 @@ explore_all(void)
             done++;
             failed += !explore(ex_programs[i], o.seconds > 0 ? began + o.seconds * done / wanted : 0);
         }
-    write_results(wanted, failed);
+    write_results(wanted, failed, ex_seconds() - began);
     printf("%u programs, %u failed, %.1f s\n", wanted, failed, ex_seconds() - began);
     return failed > 0;
 }
