@@ -7,7 +7,6 @@
 #include <wane/observe.h>
 
 #include "memory.h"
-#include "step.h"
 
 #define LEAF_SHIFT 20 /* bytes of address space that a leaf covers, as a power of two */
 #define MID_BITS   14
@@ -58,7 +57,7 @@ have(struct wane_atomic_ptr *place, size_t bytes)
 
     if (there || !(made = wn_calloc(1, bytes)))
         return there;
-    if (WN_WEAKER(registry_unordered, cas_acq_rel, cas_relaxed, place, &there, made)) /* acq_rel E40: an empty table */
+    if (cas_acq_rel(place, &there, made)) /* acq_rel E40: an empty table */
         return made;
     wn_free(made);
     return there;
