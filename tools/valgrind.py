@@ -75,7 +75,7 @@ def run(name, command, place):
     began = time.monotonic()
     with open(output, "wb") as to:
         process = subprocess.Popen(wrapped, stdin=subprocess.DEVNULL, stdout=to, stderr=subprocess.STDOUT,
-                                   env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP"})
+                                   env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "WANE_OBJECTS": "malloc"})
         try:
             status = process.wait(LIMIT)
         except subprocess.TimeoutExpired:
