@@ -230,8 +230,8 @@ info(struct client *c, size_t argc, const struct bytes *argv)
     used = strlen(text);
     snprintf(text + used, sizeof text - used,
              "# Stats\r\ntotal_connections_received:%llu\r\ntotal_commands_processed:%llu\r\nrejected_connections:%llu\r\n"
-             "dropped_connections:%llu\r\nexpired_keys:%llu\r\nevicted_keys:%llu\r\nkeyspace_hits:%llu\r\nkeyspace_misses:%llu\r\n\r\n"
-             "# Values\r\n",
+             "dropped_connections:%llu\r\nexpired_keys:%llu\r\nevicted_keys:%llu\r\nkeyspace_hits:%llu\r\n"
+             "keyspace_misses:%llu\r\n\r\n# Values\r\n",
              (unsigned long long)load(&server.connections), (unsigned long long)load(&server.commands),
              (unsigned long long)load(&server.refused), (unsigned long long)load(&server.dropped),
              (unsigned long long)load(&space_counters.expired), (unsigned long long)load(&space_counters.evicted),

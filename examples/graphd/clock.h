@@ -21,11 +21,12 @@ clock_look(void)
     return clock_now;
 }
 
-/* When values were used, in steps of 64 ms: a value that is read all the time is written to 16 times a second. */
+/* When values were used, in steps of 16 ms: a value that is read all the time is written to 62 times a second. It wraps every two
+ * years; then some are evicted too early, once. */
 static inline uint32_t
 clock_step(void)
 {
-    return (uint32_t)(clock_now >> 6);
+    return (uint32_t)(clock_now >> 4);
 }
 
 #endif

@@ -2,12 +2,14 @@
  *
  * graph.c - nodes that know whom they link to, and who links to them
  *
- * A node is a dictionary. An edge from a to b is two entries: in a, under '>', label and b's name, a reference to b; in b, under
- * '<', label and a's name, a reference to a. So every edge is a cycle. A node is garbage when neither a key nor an edge leads to it
- * from one that is not; nobody says so: GDROP only takes the name away. The back end finds the islands that are left, or leaks.
+ * A node is a dictionary. An edge from a to b is two entries: in a, under '>', label and b's name, a reference to b; in b,
+ * under '<', label and a's name, a reference to a. So every edge is a cycle. A node is garbage when neither a key leads to
+ * it nor an edge from a node that is not garbage. Nobody says so: GDROP only takes the name away. The back end finds the
+ * islands that are left, or leaks them.
  *
- * A dropped node stays where edges lead to it, under its old name. If a node of that name is made anew and linked, the new edge takes
- * the place of the old one, at both ends. All nodes that a link touches have one of two names, so it needs the locks of two stripes.
+ * A dropped node stays where edges lead to it, under its old name. If a node of that name is made anew and linked, the new
+ * edge takes the place of the old one, at both ends. All nodes that a link touches have one of two names, so it needs the
+ * locks of two stripes.
  */
 #include "graph.h"
 

@@ -2,8 +2,8 @@
  *
  * graph.h - walks along the edges of nodes, breadth first
  *
- * A walk lends the nodes it has met: to the wane back end that is a list of pointers, to others of references. It is bounded by the
- * number of nodes, not by how many there are. One walk at a time on each thread; its memory is kept for the next.
+ * A walk holds loans of the nodes it has met: over wane these are pointers, over others references. It is bounded by a number
+ * of nodes. One walk at a time on each thread; its memory is kept for the next.
  */
 #ifndef GRAPH_H
 #define GRAPH_H

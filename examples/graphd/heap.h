@@ -56,7 +56,7 @@ void heap_thread_end(void);
 void heap_enter(void);
 void heap_leave(void);
 
-/* Now and then, outside: keep to the limit, if nothing else does. */
+/* Before a batch, outside: make room if more is used than may be. It may wait for other threads' batches. */
 void heap_tend(void);
 
 /* Find what is unreachable now, wait until it is gone. Outside. */

@@ -10,6 +10,7 @@
  */
 #include "heap.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +50,8 @@ static struct wane_type *const types[] = {[TEXT] = &text_type, [HASH] = &hash_ty
 /* ---- The process, its threads --------------------------------------------------------------------------------------- */
 
 static size_t (*evict_some)(size_t bytes);
+static size_t          most_bytes;
+static pthread_mutex_t helping = PTHREAD_MUTEX_INITIALIZER;
 
 static size_t
 pressure(size_t bytes, void *arg)
@@ -57,11 +60,13 @@ pressure(size_t bytes, void *arg)
     return evict_some(bytes);
 }
 
-/* Above the limit the background evicts. A quarter above it, until that has helped, new values are refused. */
+/* Above the limit the background evicts; a sixteenth above it the loops do (heap_tend); a quarter above it, new values are
+ * refused. */
 bool
 heap_open(size_t most, size_t (*evict)(size_t bytes))
 {
     evict_some = evict;
+    most_bytes = most;
     if (most == 0)
         return true;
     return wane_budget(most, most + most / 4) == 0 && wane_on_pressure(pressure, NULL) == 0;
@@ -96,9 +101,26 @@ heap_leave(void)
     wane_leave();
 }
 
+/* What is evicted is free after a grace period: who does not wait for that evicts twice. So one helps at a time, and writers who
+ * are far ahead of the background wait for him. */
 void
 heap_tend(void)
 {
+    size_t used;
+
+    if (most_bytes == 0)
+        return;
+    used = wane_budget_used();
+    if (used <= most_bytes + most_bytes / 16)
+        return;
+    if ((used <= most_bytes + most_bytes / 8 ? pthread_mutex_trylock(&helping) : pthread_mutex_lock(&helping)) != 0)
+        return;
+    used = wane_budget_used();
+    if (used > most_bytes + most_bytes / 16) {
+        evict_some(used - most_bytes);
+        (void)wane_barrier();
+    }
+    pthread_mutex_unlock(&helping);
 }
 
 void

@@ -2,8 +2,8 @@
  *
  * keys.c - commands about keys, whatever is stored there
  *
- * The cursor of SCAN is the number of a stripe: a call shows whole stripes until it has shown COUNT keys or more. So what is there
- * from the first call to the last is shown exactly once.
+ * The cursor of SCAN is the number of a stripe: a call looks at whole stripes until it has seen COUNT keys or more. So what is
+ * there from the first call to the last is shown exactly once.
  */
 #include <limits.h>
 #include <stdio.h>

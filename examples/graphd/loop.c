@@ -5,9 +5,9 @@
  * A client belongs to one loop for good. What it has sent is executed as one batch inside heap_enter .. heap_leave, so values are
  * borrowed from the first look until the socket has them; nothing is held across epoll_wait, where a loop may sleep for long.
  *
- * A client with nothing half-read has no buffer: the loop's is used. One that does not read its replies is not read from, and its
- * requests are not executed, once PAUSE bytes wait; one reply may exceed that, up to the output limit. A client that takes nothing
- * of what waits for STUCK is closed, as one that is silent for longer than --timeout.
+ * A client with nothing half-read has no buffer: the loop's is used. One that does not read its replies is not read from, and
+ * its requests are not executed, once PAUSE bytes wait; one reply may exceed that, up to the output limit. A client that takes
+ * nothing of what waits for the time STUCK is closed, as one that is silent for longer than --timeout.
  */
 #include "loop.h"
 
@@ -121,6 +121,7 @@ batch(struct client *c, char *buffer, size_t size, size_t *done)
     bool         paused;
 
     *done = 0;
+    heap_tend();
     heap_enter();
     do {
         int left;
@@ -315,8 +316,6 @@ tick(struct loop *l)
     heap_enter();
     space_tick(l->number, server.options.threads);
     heap_leave();
-    if (l->number == 0)
-        heap_tend();
     __atomic_fetch_add(&server.commands, l->commands, __ATOMIC_RELAXED);
     l->commands = 0;
     for (struct client *c = l->clients, *next; c; c = next) {

@@ -2,8 +2,8 @@
  *
  * main.c - graphd, a store for strings, hashes and graphs in memory that clients of Redis can talk to
  *
- * The main thread takes connections and hands them to the loops in turn, hears signals, and ends everything in order. Settings are
- * flags; usage below. Exit status: 0; 1: values were left at the end (a leak), or it could not start; 2: bad flags.
+ * The main thread takes connections and hands them to the loops in turn, hears signals, and ends everything in order. Settings
+ * are flags; usage below. Exit status: 0; 1: values were left at the end (a leak), or it could not start; 2: bad flags.
  */
 #include <arpa/inet.h>
 #include <ctype.h>

@@ -207,7 +207,9 @@ read_argument(struct resp *r, char *buffer, size_t size)
         if (r->used == size)
             return RESP_MORE;
         if (buffer[r->used] != '$') {
-            snprintf(text, sizeof text, "expected '$', got '%c'", isprint((unsigned char)buffer[r->used]) ? buffer[r->used] : '?');
+            char got = isprint((unsigned char)buffer[r->used]) ? buffer[r->used] : '?';
+
+            snprintf(text, sizeof text, "expected '$', got '%c'", got);
             return bad(r, text);
         }
         result = read_length(r, buffer, size, (long long)RESP_BULK, "bulk", &r->bulk);

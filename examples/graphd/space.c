@@ -5,8 +5,9 @@
  * A key that has expired is gone for readers at once, and removed by the next writer or tick that meets it. A stripe knows the
  * time before which nothing in it expires, so a tick looks only into stripes where something does.
  *
- * Eviction goes round the stripes and removes from each about an eighth of its keys, those that were touched longest ago. As keys
- * are spread over 1024 stripes by a hash, that is close to the least recently used of all, and no list has to be kept on reads.
+ * Eviction goes round the stripes and removes, from so many of them that they have SAMPLE keys, an eighth: those that were
+ * touched longest ago. As a hash spreads keys over stripes, that is close to the least recently used of all, and no list has
+ * to be kept in order by reads.
  *
  * Who removes on suspicion (expired, old) looks again under the lock whether it is still the same value.
  */
@@ -17,7 +18,8 @@
 
 #include "clock.h"
 
-#define OLD_KEYS 64 /* that one visit to a stripe can remove */
+#define OLD_KEYS 64 /* that one visit can remove */
+#define SAMPLE 256  /* keys that are compared, at least, if there are so many */
 
 struct counters  space_counters;
 __thread int64_t clock_now;
@@ -168,11 +170,13 @@ struct doomed {
     char    *key;
     size_t   size;
     uint32_t touched;
+    unsigned stripe;
 };
 
 struct list {
     struct doomed at[OLD_KEYS];
-    size_t        count, most, bytes, keys;
+    size_t        count, most;
+    unsigned      stripe; /* that is looked at */
     int64_t       soonest;
 };
 
@@ -184,7 +188,7 @@ doom(struct list *l, size_t i, const char *key, size_t size, uint32_t touched)
     if (!copy)
         return false;
     memcpy(copy, key, size);
-    l->at[i] = (struct doomed){copy, size, touched};
+    l->at[i] = (struct doomed){copy, size, touched, l->stripe};
     return true;
 }
 
@@ -202,25 +206,26 @@ cost(const struct value *value)
 
 /* Remove those of the list that `still` is true of. Returns about how many bytes that were. */
 static size_t
-remove_doomed(unsigned stripe, struct list *l, bool (*still)(const struct value *, const struct doomed *), uint64_t *counter)
+remove_doomed(struct list *l, bool (*still)(const struct value *, const struct doomed *), uint64_t *counter)
 {
     struct loan loan;
     size_t      bytes = 0;
 
     for (size_t i = 0; i < l->count; i++) {
         const struct doomed *d = &l->at[i];
+        struct value        *space = spaces[d->stripe].value;
 
-        stripe_lock(stripe);
-        if (dict_find(spaces[stripe].value, d->key, d->size, &loan)) {
+        stripe_lock(d->stripe);
+        if (dict_find(space, d->key, d->size, &loan)) {
             if (still(loan.value, d)) {
                 bytes += cost(loan.value);
-                dict_remove(spaces[stripe].value, d->key, d->size);
+                dict_remove(space, d->key, d->size);
                 add(counter, 1);
             }
-            stripe_unlock(stripe);
+            stripe_unlock(d->stripe);
             loan_drop(&loan); /* perhaps the last one: not under the lock */
         } else {
-            stripe_unlock(stripe);
+            stripe_unlock(d->stripe);
         }
         free(d->key);
     }
@@ -255,7 +260,7 @@ void
 space_tick(unsigned turn, unsigned of)
 {
     for (unsigned i = turn; i < STRIPES; i += of) {
-        struct list l = {.soonest = INT64_MAX};
+        struct list l = {.soonest = INT64_MAX, .stripe = i};
 
         if (__atomic_load_n(&soonest[i], __ATOMIC_RELAXED) > clock_now)
             continue;
@@ -264,7 +269,7 @@ space_tick(unsigned turn, unsigned of)
         __atomic_store_n(&soonest[i], INT64_MAX, __ATOMIC_RELAXED);
         stripe_unlock(i);
         dict_each(spaces[i].value, note_expired, &l);
-        remove_doomed(i, &l, still_expired, &space_counters.expired);
+        remove_doomed(&l, still_expired, &space_counters.expired);
         stripe_lock(i);
         if (l.soonest < __atomic_load_n(&soonest[i], __ATOMIC_RELAXED))
             __atomic_store_n(&soonest[i], l.soonest, __ATOMIC_RELAXED);
@@ -303,21 +308,38 @@ still_old(const struct value *value, const struct doomed *d)
     return __atomic_load_n(&value->touched, __ATOMIC_RELAXED) <= d->touched;
 }
 
+/* The oldest eighth of the next SAMPLE keys. Returns how many stripes these are. */
+static unsigned
+gather_old(struct list *l)
+{
+    static unsigned hand; /* a */
+    unsigned        stripes = 0, first = __atomic_load_n(&hand, __ATOMIC_RELAXED);
+    size_t          keys = 0;
+
+    while (stripes < STRIPES && keys < SAMPLE)
+        keys += dict_count(spaces[(first + stripes++) % STRIPES].value);
+    l->most = keys / 8 + 1;
+    if (l->most > OLD_KEYS)
+        l->most = OLD_KEYS;
+    for (unsigned i = 0; i < stripes; i++) {
+        l->stripe = (first + i) % STRIPES;
+        dict_each(spaces[l->stripe].value, note_old, l);
+    }
+    __atomic_store_n(&hand, first + stripes, __ATOMIC_RELAXED);
+    return stripes;
+}
+
 size_t
 space_evict(size_t bytes)
 {
-    static unsigned hand; /* a */
-    size_t          freed = 0;
+    size_t freed = 0;
 
     heap_enter();
-    for (unsigned i = 0; i < STRIPES && freed < bytes; i++) {
-        unsigned    stripe = __atomic_fetch_add(&hand, 1, __ATOMIC_RELAXED) % STRIPES;
-        struct list l = {.most = dict_count(spaces[stripe].value) / 8 + 1};
+    for (unsigned looked = 0; looked < STRIPES && freed < bytes;) {
+        struct list l = {.count = 0};
 
-        if (l.most > OLD_KEYS)
-            l.most = OLD_KEYS;
-        dict_each(spaces[stripe].value, note_old, &l);
-        freed += remove_doomed(stripe, &l, still_old, &space_counters.evicted);
+        looked += gather_old(&l);
+        freed += remove_doomed(&l, still_old, &space_counters.evicted);
     }
     heap_leave();
     return freed;
