@@ -3,8 +3,8 @@
  * heap.h - all that the server knows of memory: values, references to them, and dictionaries, over one of three back ends
  *
  *   heap_wane.c                         wane: reading borrows, writing swaps slots, cycles are collected beside the program
- *   bench/peers/graphd_shared_ptr.cpp   std::shared_ptr, and the mutex of a stripe around each look
- *   bench/peers/graphd_boehm.c          a collected heap, and the same mutexes
+ *   bench/peers/graphd/shared_ptr.cpp  std::shared_ptr, and the mutex of a stripe around each look
+ *   bench/peers/graphd/boehm.c          a collected heap, and the same mutexes
  *
  * The server is compiled against this header once for each and sees no difference but speed.
  *
