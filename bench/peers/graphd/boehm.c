@@ -2,8 +2,8 @@
  *
  * boehm.c - examples/graphd/heap.h over Boehm's collector: nothing is ever released, threads are stopped to find out
  *
- * Loans are plain pointers, which the collector sees on stacks and in heap_room. A dictionary is a table of chains under the mutex
- * of its stripe.
+ * Loans are plain pointers, which the collector sees on stacks and in heap_room. A dictionary is a table of chains under the
+ * mutex of its stripe.
  */
 #define GC_THREADS
 #include <gc.h>
