@@ -29,7 +29,7 @@ from client import Client, Server, until  # noqa: E402
 
 GRAPHD, PEERS = ROOT / "examples/graphd", ROOT / "bench/peers/graphd"
 HEAPS = {  # name -> sources of the heap, the compiler that links, libraries, a file without which it cannot be built
-    "wane": (GRAPHD / "heap_wane.c", "gcc -std=gnu11", "-L{lib} -lwane -Wl,-rpath,{lib}", None),
+    "wane": (f"{GRAPHD}/heap_wane.c {GRAPHD}/heap_page.c", "gcc -std=gnu11", "-L{lib} -lwane -Wl,-rpath,{lib}", None),
     "shared_ptr": (PEERS / "shared_ptr.cpp", "g++ -std=c++20", "", None),
     "Boehm": (PEERS / "boehm.c", "gcc -std=gnu11", "-lgc", "/usr/include/gc.h"),
 }

@@ -5,6 +5,7 @@
 #include "command.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,20 +101,33 @@ arg_is(const struct bytes *arg, const char *word)
     return strncasecmp(arg->at, word, arg->size) == 0 && word[arg->size] == '\0';
 }
 
+/* A number as Redis writes it: no zeros or signs that are not needed. */
+static bool
+number(const char *at, size_t size, long long *out)
+{
+    bool               negative = size > 0 && *at == '-';
+    unsigned long long value = 0, most = negative ? 1ULL << 63 : LLONG_MAX;
+    const char        *end = at + size;
+
+    at += negative;
+    if (at == end || end - at > 19 || (*at == '0' && size > 1))
+        return false;
+    for (; at < end; at++) {
+        unsigned digit = (unsigned)(*at - '0');
+
+        if (digit > 9 || value > (most - digit) / 10)
+            return false;
+        value = 10 * value + digit;
+    }
+    *out = negative ? (long long)(0 - value) : (long long)value;
+    return true;
+}
+
 bool
 arg_number(struct client *c, const struct bytes *arg, long long *out)
 {
-    char  text[24], *end;
-    bool  good = arg->size > 0 && arg->size < sizeof text && !isspace((unsigned char)arg->at[0]) && arg->at[0] != '+';
-    char  canonical[24];
+    bool good = number(arg->at, arg->size, out);
 
-    if (good) {
-        memcpy(text, arg->at, arg->size);
-        text[arg->size] = '\0';
-        *out = strtoll(text, &end, 10);
-        snprintf(canonical, sizeof canonical, "%lld", *out); /* refuses leading zeros, and what does not fit */
-        good = strcmp(canonical, text) == 0 && strlen(text) == arg->size;
-    }
     if (!good && c)
         reply_error(&c->out, "ERR value is not an integer or out of range");
     return good;

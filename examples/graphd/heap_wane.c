@@ -3,13 +3,15 @@
  * heap_wane.c - heap.h over wane
  *
  * A loan from a dictionary is a borrow: no count is touched for it. It becomes a unit of its own only by loan_keep, which the
- * server calls for what a socket did not take at once. A dictionary is an object with one slot, which holds a wane_map; to clear
- * it is to store another map there, and the library takes the old one to pieces in the background.
+ * server calls for what a socket did not take at once. A dictionary is an object with one slot: empty, a page (heap_page.h), or,
+ * with the tag MAP, a wane_map: the key space, and what has outgrown a page. To clear the key space is to store other maps; the
+ * library takes the old ones to pieces in the background.
  *
  * wane_map has strings for keys. Zero bytes are written \1\1 and the byte 1 is written \1\2: equal keys stay equal.
  */
 #include "heap.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,9 @@
 #include <wane/memory.h>
 #include <wane/observe.h>
 
+#include "heap_page.h"
+
+#define MAP 1 /* tag of the slot */
 #define ON_STACK 512 /* longer keys are prepared on the heap */
 
 struct text {
@@ -29,13 +34,14 @@ struct text {
 
 struct dict {
     struct value head;
-    wane_slot    map;
+    wane_slot    body;
+    size_t       count;     /* a: of a page's entries; written under the lock */
     unsigned     stripe;    /* c */
     unsigned     name_size; /* c */
     char         name[];    /* c */
 };
 
-static const uint32_t dict_slots[] = {offsetof(struct dict, map)};
+static const uint32_t dict_slots[] = {offsetof(struct dict, body)};
 
 static struct wane_type text_type = {.name = "text", .size = sizeof(struct text), .flags = WANE_SIZED};
 static struct wane_type hash_type = {
@@ -279,19 +285,22 @@ key_end(struct key *k)
 bool
 dict_new(enum kind kind, const char *name, size_t name_size, unsigned stripe, struct loan *out)
 {
-    struct wane_map *map = wane_map_new();
-    struct dict     *d = map ? wane_new_sized(types[kind], sizeof *d + name_size) : NULL;
+    struct dict *d = wane_new_sized(types[kind], sizeof *d + name_size);
 
-    if (!d) {
-        wane_release(map);
+    if (!d)
         return false;
-    }
-    wane_put_private(&d->map, map);
     d->head.kind = kind;
     d->stripe = stripe;
     d->name_size = (unsigned)name_size;
     memcpy(d->name, name, name_size);
     lend(out, d, true);
+    if (kind == SPACE) {
+        dict_clear(&d->head);
+        if (!wane_peek(&d->body)) {
+            loan_drop(out);
+            return false;
+        }
+    }
     return true;
 }
 
@@ -310,28 +319,47 @@ dict_stripe(const struct value *dict)
     return ((const struct dict *)dict)->stripe;
 }
 
+/* The map, or NULL; then *page is the page, or NULL. */
 static struct wane_map *
-map_of(const struct value *dict)
+body_of(const struct value *dict, struct page **page)
 {
-    return wane_peek(&((const struct dict *)dict)->map);
+    void *body = wane_peek_tagged(&((const struct dict *)dict)->body);
+
+    *page = wane_tag_of(body) == MAP ? NULL : body;
+    return *page ? NULL : wane_untag(body);
 }
 
 size_t
 dict_count(const struct value *dict)
 {
-    return wane_map_count(map_of(dict));
+    struct page     *page;
+    struct wane_map *map = body_of(dict, &page);
+
+    return map ? wane_map_count(map) : __atomic_load_n(&((const struct dict *)dict)->count, __ATOMIC_RELAXED);
+}
+
+static void *
+find(const struct value *dict, const char *key, size_t size)
+{
+    struct page     *page;
+    struct wane_map *map = body_of(dict, &page);
+    struct key       k;
+    void            *value;
+
+    if (!map)
+        return page ? page_find(page, key, size) : NULL;
+    if (!key_begin(&k, key, size))
+        return NULL;
+    value = wane_map_peek(map, k.string);
+    key_end(&k);
+    return value;
 }
 
 bool
 dict_get(const struct value *dict, const char *key, size_t size, struct loan *out)
 {
-    struct key k;
-    void      *value;
+    void *value = find(dict, key, size);
 
-    if (!key_begin(&k, key, size))
-        return false;
-    value = wane_map_peek(map_of(dict), k.string);
-    key_end(&k);
     lend(out, value, false);
     return value;
 }
@@ -342,8 +370,8 @@ dict_find(const struct value *dict, const char *key, size_t size, struct loan *o
     return dict_get(dict, key, size, out);
 }
 
-bool
-dict_put(struct value *dict, const char *key, size_t size, struct loan *value)
+static bool
+map_put(struct wane_map *map, const char *key, size_t size, struct loan *value)
 {
     struct key k;
     int        rc;
@@ -351,25 +379,94 @@ dict_put(struct value *dict, const char *key, size_t size, struct loan *value)
     if (!key_begin(&k, key, size))
         return false;
     if (value->own[0]) {
-        rc = wane_map_put(map_of(dict), k.string, value->value);
+        rc = wane_map_put(map, k.string, value->value);
         if (rc == 0)
             value->own[0] = NULL;
     } else {
-        rc = wane_map_set(map_of(dict), k.string, value->value);
+        rc = wane_map_set(map, k.string, value->value);
     }
     key_end(&k);
     return rc == 0;
 }
 
+static bool
+into_map(const char *key, size_t size, void *value, void *map)
+{
+    struct loan loan;
+
+    lend(&loan, value, false);
+    return map_put(map, key, size, &loan);
+}
+
+/* The page has become too large. */
+static bool
+put_in_new_map(struct dict *d, const struct page *page, const char *key, size_t size, struct loan *value)
+{
+    struct wane_map *map = wane_map_new();
+
+    if (!map)
+        return false;
+    page_each(page, into_map, map);
+    if (wane_map_count(map) != d->count || !map_put(map, key, size, value)) {
+        wane_release(map);
+        return false;
+    }
+    wane_put(&d->body, wane_tag(map, MAP));
+    return true;
+}
+
+/* There is no page, or it is full. */
+static bool
+put_in_new_page(struct dict *d, const struct page *page, const char *key, size_t size, const struct loan *value)
+{
+    struct page *larger = page ? page_grown(page, size) : page_new(2, 2 * size);
+
+    if (!larger)
+        return false;
+    (void)page_set(larger, key, size, value->value);
+    wane_put(&d->body, larger);
+    return true;
+}
+
+bool
+dict_put(struct value *dict, const char *key, size_t size, struct loan *value)
+{
+    struct dict     *d = (struct dict *)dict;
+    struct page     *page;
+    struct wane_map *map = body_of(dict, &page);
+    int              fresh;
+
+    if (map)
+        return map_put(map, key, size, value);
+    fresh = page ? page_set(page, key, size, value->value) : -ENOSPC;
+    if (fresh == -ENOSPC) {
+        if (d->count >= PAGE_MOST)
+            return put_in_new_map(d, page, key, size, value);
+        if (!put_in_new_page(d, page, key, size, value))
+            return false;
+        fresh = 1;
+    }
+    __atomic_store_n(&d->count, d->count + (size_t)fresh, __ATOMIC_RELAXED);
+    return true;
+}
+
 bool
 dict_remove(struct value *dict, const char *key, size_t size)
 {
-    struct key k;
-    bool       removed;
+    struct dict     *d = (struct dict *)dict;
+    struct page     *page;
+    struct wane_map *map = body_of(dict, &page);
+    struct key       k;
+    bool             removed;
 
+    if (!map) {
+        removed = page && page_remove(page, key, size);
+        __atomic_store_n(&d->count, d->count - removed, __ATOMIC_RELAXED);
+        return removed;
+    }
     if (!key_begin(&k, key, size))
         return false;
-    removed = wane_map_remove(map_of(dict), k.string);
+    removed = wane_map_remove(map, k.string);
     key_end(&k);
     return removed;
 }
@@ -380,7 +477,7 @@ dict_clear(struct value *dict)
     struct wane_map *map = wane_map_new();
 
     if (map)
-        wane_put(&((struct dict *)dict)->map, map);
+        wane_put(&((struct dict *)dict)->body, wane_tag(map, MAP));
 }
 
 struct walk {
@@ -389,24 +486,31 @@ struct walk {
 };
 
 static bool
-show(const char *key, void *value, void *arg)
+show(const char *key, size_t size, void *value, void *arg)
 {
     const struct walk *w = arg;
     struct loan        loan;
-    size_t             size = strlen(key), out = 0;
-    char               room[ON_STACK], *plain;
-    bool               more;
 
     lend(&loan, value, false);
+    return w->fn(key, size, &loan, w->arg);
+}
+
+static bool
+show_of_map(const char *key, void *value, void *arg)
+{
+    size_t size = strlen(key), out = 0;
+    char   room[ON_STACK], *plain;
+    bool   more;
+
     if (!memchr(key, 1, size))
-        return w->fn(key, size, &loan, w->arg);
+        return show(key, size, value, arg);
     plain = size > sizeof room ? malloc(size) : room;
     if (!plain)
         return true;
     plain[0] = '\0';
     for (size_t i = 0; i < size; i++, out++)
         plain[out] = key[i] == 1 ? (char)(key[++i] - 1) : key[i];
-    more = w->fn(plain, out, &loan, w->arg);
+    more = show(plain, out, value, arg);
     if (plain != room)
         free(plain);
     return more;
@@ -415,7 +519,12 @@ show(const char *key, void *value, void *arg)
 void
 dict_each(const struct value *dict, dict_visitor *fn, void *arg)
 {
-    struct walk w = {fn, arg};
+    struct walk      w = {fn, arg};
+    struct page     *page;
+    struct wane_map *map = body_of(dict, &page);
 
-    wane_map_each(map_of(dict), show, &w);
+    if (map)
+        wane_map_each(map, show_of_map, &w);
+    else if (page)
+        page_each(page, show, &w);
 }

@@ -49,13 +49,14 @@ append(struct reply *r, const char *bytes, size_t size)
     }
 }
 
-/* "XNUMBER\r\n" */
-static void
-header(struct reply *r, char x, long long n)
+/* "XNUMBER\r\n" in the end of text. */
+static char *
+header_text(char text[32], char x, long long n)
 {
-    char               text[32], *at = text + sizeof text;
+    char              *at = text + 31;
     unsigned long long rest = n < 0 ? 0 - (unsigned long long)n : (unsigned long long)n;
 
+    *at = '\0';
     *--at = '\n';
     *--at = '\r';
     do
@@ -64,7 +65,16 @@ header(struct reply *r, char x, long long n)
     if (n < 0)
         *--at = '-';
     *--at = x;
-    append(r, at, (size_t)(text + sizeof text - at));
+    return at;
+}
+
+static void
+header(struct reply *r, char x, long long n)
+{
+    char        text[32];
+    const char *at = header_text(text, x, n);
+
+    append(r, at, (size_t)(text + 31 - at));
 }
 
 void
@@ -190,8 +200,7 @@ reply_end(struct reply *r, size_t begin, size_t count)
 {
     char text[32];
 
-    snprintf(text, sizeof text, "*%zu\r\n", count);
-    reply_insert(r, begin, text);
+    reply_insert(r, begin, header_text(text, '*', (long long)count));
 }
 
 size_t
