@@ -3,9 +3,9 @@
  * heap_page.c - slots, then where the keys are, then the keys: three arrays in one object
  *
  * An entry is added behind the others: key first, then the reference, then `count` grows (release); a reader takes the count
- * (acquire) before he looks. An entry that is removed keeps its key and has an empty slot; the key may come back there. When there
- * is no room, the writer makes a larger page without the empty ones and publishes it in the old one's place; readers finish in the
- * old page, which gives its references back when it dies.
+ * (acquire) before he looks. An entry that is removed keeps its key and has an empty slot; the key may come back there. When
+ * there is no room, the writer makes a larger page without the empty ones and publishes it in the old one's place; readers
+ * finish in the old page, which gives its references back when it dies.
  *
  * The number of slots never changes, so trace shows the same ones each time.
  */

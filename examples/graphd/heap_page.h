@@ -22,8 +22,8 @@ struct page *page_new(size_t entries, size_t key_bytes);
 /* Borrowed, or NULL. */
 void *page_find(const struct page *p, const char *key, size_t size);
 
-/* Writer: the value takes the place of another one, or is added; it is retained. 1: a new key; 0: it was there; -ENOSPC: neither it
- * nor its key is there, and there is no room. */
+/* Writer: the value takes the place of another one, or is added; it is retained. 1: a new key; 0: it was there; -ENOSPC: the key
+ * is not there, and there is no room for it. */
 int page_set(struct page *p, const char *key, size_t size, void *value);
 
 /* Writer. */
