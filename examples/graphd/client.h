@@ -12,7 +12,8 @@
 struct options {
     const char *bind;
     unsigned    port, threads;
-    unsigned    metrics_port;  /* 0: none */
+    bool        metrics;       /* is there a metrics port? */
+    unsigned    metrics_port;
     const char *page;          /* a file shown at / of the metrics port, or NULL */
     size_t      maxmemory;     /* bytes; 0: no limit */
     unsigned    maxclients;

@@ -46,7 +46,7 @@ usage(FILE *to)
           "  --maxmemory     above it keys go that were not used for longest; k, m, g may follow. 0: no limit\n"
           "  --timeout       silent clients are closed after so many seconds; 0: never\n"
           "  --output-limit  of what waits for one client, 128m\n"
-          "  --metrics-port  HTTP: /metrics, /stats.json, and at / the file --page\n",
+          "  --metrics-port  HTTP, 0: any that is free: /metrics, /stats.json, and at / the file --page\n",
           to);
     return 2;
 }
@@ -104,8 +104,10 @@ flag(struct options *o, const char *name, const char *value)
         return number_of(value, 1000000, &o->timeout);
     if (strcmp(name, "--output-limit") == 0)
         return size_of(value, SIZE_MAX / 2, &o->output_limit);
-    if (strcmp(name, "--metrics-port") == 0)
+    if (strcmp(name, "--metrics-port") == 0) {
+        o->metrics = true;
         return number_of(value, 65535, &o->metrics_port);
+    }
     if (strcmp(name, "--page") == 0)
         o->page = value;
     else if (strcmp(name, "--bind") == 0 && inet_pton(AF_INET, value, &address) == 1)
@@ -259,7 +261,7 @@ greet(void)
     const struct options *o = &server.options;
 
     printf("graphd listens on %s port %u, with %u threads over %s\n", o->bind, o->port, o->threads, heap_name());
-    if (o->metrics_port)
+    if (o->metrics)
         printf("http://%s:%u/\n", o->bind, o->metrics_port);
     printf("try: redis-cli -p %u GLINK a b friend\n", o->port);
     fflush(stdout);
@@ -313,9 +315,9 @@ main(int count, char **arguments)
     server.stop = eventfd(0, EFD_CLOEXEC);
     make_room_for_clients(o);
     listener = listen_on(o->bind, &o->port, SOCK_NONBLOCK);
-    if (o->metrics_port)
+    if (o->metrics)
         metrics = listen_on(o->bind, &o->metrics_port, 0);
-    if (signals < 0 || server.stop < 0 || listener < 0 || (o->metrics_port && metrics < 0))
+    if (signals < 0 || server.stop < 0 || listener < 0 || (o->metrics && metrics < 0))
         return 1;
     if (!heap_open(o->maxmemory, space_evict) || !space_open()) {
         fprintf(stderr, "graphd: no memory\n");

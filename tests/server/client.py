@@ -126,11 +126,16 @@ class Server:
         words = [program, "--port", "0", *map(str, flags)]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         env=dict(os.environ, **(environment or {})))
-        self.said = self.process.stdout.readline()
+        self.said, line = "", None
+        while line != "" and not self.said.endswith(" friend\n"):
+            line = self.process.stdout.readline()
+            self.said += line
         found = re.search(r"port (\d+)", self.said)
         if not found:
             raise RuntimeError("the server does not start: " + self.said + self.process.stderr.read())
         self.port = int(found[1])
+        found = re.search(r"http://.*:(\d+)/", self.said)
+        self.metrics = int(found[1]) if found else None
 
     def client(self, **how):
         return Client(self.port, **how)
