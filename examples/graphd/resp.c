@@ -177,22 +177,22 @@ read_inline(struct resp *r, char *buffer, size_t size)
 
 /* ---- Arrays ------------------------------------------------------------------------------------------------------------ */
 
+static const struct limit {
+    long long   most;
+    const char *too_long, *invalid;
+} arrays = {RESP_ARGUMENTS, "too big mbulk count string", "invalid multibulk length"},
+  bulks = {(long long)RESP_BULK, "too big bulk count string", "invalid bulk length"};
+
 /* A line "XNUMBER\r\n" at r->used: consumed, if it is there and within limits. */
 static enum resp_result
-read_length(struct resp *r, const char *buffer, size_t size, long long most, const char *what, long long *out)
+read_length(struct resp *r, const char *buffer, size_t size, const struct limit *limit, long long *out)
 {
     const char *at = buffer + r->used, *end = memchr(at, '\r', size - r->used);
-    char        text[48];
 
-    if (!end || end + 1 == buffer + size) {
-        if (size - r->used <= RESP_LINE)
-            return RESP_MORE;
-        snprintf(text, sizeof text, "too big %s count string", what[0] == 'm' ? "mbulk" : "bulk");
-        return bad(r, text);
-    }
-    snprintf(text, sizeof text, "invalid %s length", what);
-    if (end[1] != '\n' || !number(at + 1, end, out) || *out > most)
-        return bad(r, text);
+    if (!end || end + 1 == buffer + size)
+        return size - r->used <= RESP_LINE ? RESP_MORE : bad(r, limit->too_long);
+    if (end[1] != '\n' || !number(at + 1, end, out) || *out > limit->most)
+        return bad(r, limit->invalid);
     r->used = (size_t)(end - buffer) + 2;
     return RESP_REQUEST_READ;
 }
@@ -212,7 +212,7 @@ read_argument(struct resp *r, char *buffer, size_t size)
             snprintf(text, sizeof text, "expected '$', got '%c'", got);
             return bad(r, text);
         }
-        result = read_length(r, buffer, size, (long long)RESP_BULK, "bulk", &r->bulk);
+        result = read_length(r, buffer, size, &bulks, &r->bulk);
         if (result != RESP_REQUEST_READ)
             return result;
         if (r->bulk < 0)
@@ -243,7 +243,7 @@ resp_read(struct resp *r, char *buffer, size_t size)
     if (r->missing == 0) {
         if (buffer[0] != '*')
             return read_inline(r, buffer, size);
-        result = read_length(r, buffer, size, RESP_ARGUMENTS, "multibulk", &count);
+        result = read_length(r, buffer, size, &arrays, &count);
         if (result != RESP_REQUEST_READ)
             return result;
         if (count <= 0)
