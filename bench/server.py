@@ -7,8 +7,8 @@ usage: server.py [--quick] [--build DIRECTORY] [--rounds N] [--seconds N]
 The same server source over three heaps (examples/graphd/heap.h), two threads each. Every round starts each server anew and loads
 it (bench/peers/graphd/load.c, two threads of eight connections; redis-benchmark for the commands of Redis); medians of the rounds
 are shown. Per workload: requests a second; microseconds at the 99.9th percentile; CPU time of the server for a request, which
-other programs on the machine disturb less. At the end rings of nodes are made and dropped in two equal parts: memory in MB after
-each. Results: DIRECTORY/server.json. Exit status 1 if a server fails, or an error is replied.
+other programs on the machine disturb less. Then the longest time that another client waits while 200,000 keys are dropped. At the
+end rings of nodes are made and dropped in two equal parts: memory in MB after each. Results: DIRECTORY/server.json. Exit status 1 if a server fails, or an error is replied.
 
 redis-server runs commands on one thread, and has no graph.
 """
@@ -21,6 +21,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -35,6 +36,7 @@ HEAPS = {  # name -> sources of the heap, the compiler that links, libraries, a 
 }
 REDIS = "redis-server"
 LOADS = [("mixed", 1), ("mixed", 16), ("graph", 1), ("graph", 16)]  # workload, pipeline
+DROPPED = 200000  # keys
 GOALS = [("throughput at least", 1.3), ("p99.9 at most", 0.5)]
 
 
@@ -127,6 +129,28 @@ class Bench:
         for row in list(csv.reader(done.stdout.splitlines()))[1:]:
             self.add(peer, f"redis-benchmark {row[0]} x{pipeline} rate", float(row[1]))
 
+    def drop(self, peer, server):
+        """Many keys go at once: how long do the other clients wait?"""
+        client, others, worst, done = server.client(), [server.client() for _ in range(2)], [0.0, 0.0], threading.Event()
+        for first in range(0, DROPPED, 5000):
+            client.pipeline([("SET", f"drop:{i}", "v" * 40) for i in range(first, first + 5000)])
+
+        def ask(i):
+            while not done.is_set():
+                began = time.perf_counter()
+                others[i]("PING")
+                worst[i] = max(worst[i], time.perf_counter() - began)
+
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(2)]
+        for t in threads:
+            t.start()
+        client("FLUSHALL")
+        time.sleep(0.5)
+        done.set()
+        for t in threads:
+            t.join()
+        self.add(peer, "FLUSHALL: worst reply, ms", max(worst) * 1000)
+
     def rings(self, peer, server):
         """Twice as many garbage rings must not take more memory."""
         for part in "first", "second":
@@ -142,6 +166,7 @@ class Bench:
             for workload, pipeline in LOADS:
                 if workload == "mixed" or peer != REDIS:
                     self.measure(peer, server, workload, pipeline)
+            self.drop(peer, server)
             if peer != REDIS:
                 self.rings(peer, server)
         finally:
@@ -183,7 +208,8 @@ def goals(bench):
             if ours and theirs:
                 ratio = ours / theirs
                 met = ratio >= wanted if what == "rate" else ratio <= wanted
-                print(f"goal: {workload} x{pipeline}: {words} {wanted} of shared_ptr's: {ratio:.2f}: {'met' if met else 'missed'}")
+                print(f"goal: {workload} x{pipeline}: {words} {wanted} of shared_ptr's: {ratio:.2f}: "
+                      + ("met" if met else "missed"))
     first, second = (bench.median("wane", f"memory after the {part} churn") for part in ("first", "second"))
     if first and second:
         print(f"goal: memory does not grow with garbage: {second / first:.2f}: {'met' if second < 1.1 * first else 'missed'}")
