@@ -70,9 +70,17 @@ class Worker(threading.Thread):
             return (b"HGET", key, field), fields.get(field)
         return (b"HDEL", key, field), int(fields.pop(field, None) is not None)
 
+    def all_dropped(self):
+        """All that was linked is garbage at once: otherwise what dropped nodes keep alive of each other would grow for ever."""
+        return [((b"GDROP", name), self.mirror.drop(name)) for name in list(self.mirror.named)]
+
     def batch(self, client):
-        requests, wanted = zip(*(self.random.choice([self.graph, self.graph, self.text, self.hash])()
-                                 for _ in range(self.random.choice([1, 10, 100]))))
+        if self.mirror.named and self.random.random() < 0.01:
+            batch = self.all_dropped()
+        else:
+            kinds = [self.graph, self.graph, self.text, self.hash]
+            batch = [self.random.choice(kinds)() for _ in range(self.random.choice([1, 10, 100]))]
+        requests, wanted = zip(*batch)
         for request, got, want in zip(requests, client.pipeline(requests), wanted):
             got = len(got) if isinstance(got, list) else got
             if got != want:

@@ -9,7 +9,8 @@
  * seconds, p50, p99, p999, worst (microseconds), errors (replies that begin with a minus).
  *
  *   mixed   four GET of five, one SET, of 64 bytes, among 100,000 keys
- *   graph   walks, looks, links, cuts and drops among 2,000 nodes: half of the requests read
+ *   graph   walks, looks, links, cuts and drops among 2,000 nodes, each linked to the eight behind it: half of the requests read.
+ *           Links are made anew all the time, so what still leads to dropped nodes goes, and the graph does not grow
  *   rings   rings of three nodes are linked, and their names dropped: each is garbage in a cycle
  */
 #include <arpa/inet.h>
@@ -87,7 +88,7 @@ mixed(struct load *l, struct connection *c)
 static void
 graph(struct load *l, struct connection *c)
 {
-    unsigned a = (unsigned)(random_next(&l->seed) % 2000), b = (unsigned)(random_next(&l->seed) % 2000);
+    unsigned a = (unsigned)(random_next(&l->seed) % 2000), b = (a + 1 + (unsigned)(random_next(&l->seed) % 8)) % 2000;
     unsigned what = (unsigned)(random_next(&l->seed) % 100);
 
     if (what < 30)
