@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A server that is started and watched, and a client for it: what the tests, the soak and the benchmark of graphd share."""
+import atexit
 import collections
 import os
 import re
@@ -126,6 +127,7 @@ class Server:
         words = [program, "--port", "0", *map(str, flags)]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         env=dict(os.environ, **(environment or {})))
+        atexit.register(self.process.kill)  # whatever fails: nothing is left running
         self.said, line = "", None
         while line != "" and not self.said.endswith(" friend\n"):
             line = self.process.stdout.readline()
