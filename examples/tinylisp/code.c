@@ -2,8 +2,9 @@
  *
  * code.c - tree -> instructions
  *
- * A variable is an entry of the frame, or captured by value when the closure is made. One that is captured and assigned lives in a box,
- * which frame and closures share; so a procedure that is defined inside another one and calls itself is a ring: closure, box, closure.
+ * A variable is an entry of the frame, or captured by value when the closure is made. One that is captured and assigned lives
+ * in a box, which frame and closures share; so a procedure that is defined inside another one and calls itself is a ring:
+ * closure, box, closure.
  */
 #include "code.h"
 #include "syntax.h"
@@ -25,7 +26,7 @@ struct writer {
 
 static void write_node(struct writer *w, const struct node *n, bool last);
 
-/* ---- Words and constants ----------------------------------------------------------------------------------------- */
+/* ---- Words and constants --------------------------------------------------------------------------------------- */
 
 static void *
 room_for(struct writer *w, void *items, size_t count, size_t *room, size_t size)
@@ -94,7 +95,7 @@ land(struct writer *w, size_t jump)
     w->words[jump] |= (uint32_t)w->count << 8;
 }
 
-/* ---- Variables ----------------------------------------------------------------------------------------------------- */
+/* ---- Variables ------------------------------------------------------------------------------------------------- */
 
 static uint32_t
 captured_index(const struct writer *w, const struct variable *v)
@@ -132,7 +133,7 @@ write_assignment(struct writer *w, const struct node *n)
         emit(w, is_boxed(v) ? OP_SET_LOCAL_BOX : OP_SET_LOCAL, v->index);
 }
 
-/* ---- Nodes ----------------------------------------------------------------------------------------------------------- */
+/* ---- Nodes ----------------------------------------------------------------------------------------------------- */
 
 static void
 write_constant(struct writer *w, struct value v)

@@ -19,7 +19,7 @@ enum operation {
     OP_SET_LOCAL, OP_SET_LOCAL_BOX, OP_SET_CAPTURED_BOX, OP_SET_GLOBAL, OP_DEFINE, /* consume the top, push unspecified */
     OP_BOX,          /* put the top into a new box */
     OP_BOX_LOCAL,    /* the same with an entry of the frame */
-    OP_CLOSURE,      /* push a closure of the code that is a constant; a word for each capture follows: index * 2 + (captured?) */
+    OP_CLOSURE,      /* push a closure of the code that is a constant; for each capture a word follows: index * 2 + captured? */
     OP_POP,
     OP_SLIDE,        /* keep the top, drop so many below */
     OP_JUMP, OP_JUMP_IF_FALSE, /* to this word; the latter pops */
@@ -28,8 +28,8 @@ enum operation {
     OP_APPLY, OP_TAIL_APPLY,   /* the same, the last one a list of more */
     OP_RETURN,
     OP_BUILT_IN,               /* primitive; the number of arguments follows */
-    OP_ADD, OP_SUBTRACT, OP_EQUAL, OP_LESS, OP_CAR, OP_CDR, OP_CONS, OP_IS_NULL, OP_IS_PAIR, OP_NOT, OP_IS_EQ, /* arguments: 2 or 1 */
-    OP_VECTOR_REF,
+    /* What is built in and often used: the arguments are on the stack. */
+    OP_ADD, OP_SUBTRACT, OP_EQUAL, OP_LESS, OP_CAR, OP_CDR, OP_CONS, OP_IS_NULL, OP_IS_PAIR, OP_NOT, OP_IS_EQ, OP_VECTOR_REF,
 };
 
 #define OPERATION(word) ((enum operation)((word) & 0xff))

@@ -2,8 +2,8 @@
  *
  * fiber.c - stacks and frames, and what the loop (run.c) does not do itself
  *
- * A frame on the stack: the closure, its arguments, variables of let, temporaries. Calls of the language are no calls in C: recursion is as
- * deep as the stack may grow, and a tail call takes the place of its caller. What is owned and what is borrowed: lisp.h.
+ * A frame on the stack: the closure, its arguments, variables of let, temporaries. Calls of the language are no calls in C:
+ * recursion is as deep as the stack may grow, and a tail call takes the place of its caller. Owned and borrowed: lisp.h.
  */
 #include "fiber.h"
 
@@ -25,7 +25,7 @@ fail(struct fiber *f, const char *format, ...)
     return false;
 }
 
-/* ---- Fibers ------------------------------------------------------------------------------------------------------ */
+/* ---- Fibers ---------------------------------------------------------------------------------------------------- */
 
 void
 fiber_drop_to(struct fiber *f, size_t height)
@@ -105,7 +105,7 @@ fiber_push_frame(struct fiber *f, const uint32_t *pc, size_t base)
     return true;
 }
 
-/* ---- Calls: what the fast path does not do ------------------------------------------------------------------------- */
+/* ---- Calls: what the fast path does not do --------------------------------------------------------------------- */
 
 static const char *
 name_of(const struct code *code)
@@ -216,7 +216,7 @@ fiber_call_primitive(struct fiber *f, const struct primitive *p, size_t count, s
     return DONE;
 }
 
-/* ---- Instructions: what the fast path does not do ----------------------------------------------------------------------- */
+/* ---- Instructions: what the fast path does not do -------------------------------------------------------------- */
 
 bool
 fiber_make_closure(struct fiber *f, struct code *code, const uint32_t *captures)

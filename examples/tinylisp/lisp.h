@@ -9,8 +9,8 @@
  * The heap is wane's: lists, closures and boxes refer to each other in every way, and nobody but the counts and the collector
  * frees them. There is no lock around the interpreter: each thread runs fibers of its own, and they share all objects.
  *
- * What a value on a fiber's stack is to its count: *owned* (one unit is this entry's), or *borrowed*: held by a slot somewhere, or by
- * an entry further down. Most entries are borrowed, so that loading and passing values counts nothing. The rules:
+ * What a value on a fiber's stack is to its count: *owned* (one unit is this entry's), or *borrowed*: held by a slot somewhere,
+ * or by an entry further down. Most entries are borrowed, so that loading and passing values counts nothing. The rules:
  *   1. instructions run inside a section. What a slot gives up is freed after it, so a borrow out of a slot stays good in it
  *   2. who drops an owned entry through which another value may have been reached, owns that one first (results, tail calls)
  *   3. where a section ends (now and then at calls; where a fiber waits) the fiber owns all its entries before (fiber_settle)
@@ -28,7 +28,7 @@
 #include <wane/wane.h>
 #include <wane/weakmap.h>
 
-/* ---- Values --------------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------------------------- */
 
 /* Eight that are no objects: in cells, the tag of an empty slot. Eight kinds of objects: the tag of a full one. */
 enum kind {
@@ -98,7 +98,7 @@ drop(struct value v)
         wane_release(v.object);
 }
 
-/* ---- Cells: places for values in objects ------------------------------------------------------------------------ */
+/* ---- Cells: places for values in objects ----------------------------------------------------------------------- */
 
 /*
  * Threads may store into one cell at once. A number is written before the tag that says so, and nothing but numbers is written
@@ -125,7 +125,7 @@ cell_load(const struct cell *c) /* borrowed */
 void cell_store(struct cell *c, struct value v);           /* others may see the cell; consumes an owned value */
 void cell_init(struct cell *c, struct value v);            /* nobody else does yet; consumes an owned value */
 
-/* ---- Objects ----------------------------------------------------------------------------------------------------- */
+/* ---- Objects --------------------------------------------------------------------------------------------------- */
 
 struct pair {
     struct cell car, cdr;
@@ -187,7 +187,7 @@ bool           symbols_begin(void);
 void           symbols_end(void);
 size_t         symbols_known(void);
 
-/* ---- Fibers ------------------------------------------------------------------------------------------------------ */
+/* ---- Fibers ---------------------------------------------------------------------------------------------------- */
 
 struct frame {
     const uint32_t *pc;   /* where the caller goes on */
@@ -228,9 +228,9 @@ bool            tasks_begin(int threads);
 enum outcome    tasks_run(struct fiber *main_fiber); /* until it is done; outside of sections */
 int             tasks_end(void);                     /* until all are done, or wait for ever; returns how many failed or wait */
 
-/* ---- What is built in -------------------------------------------------------------------------------------------- */
+/* ---- What is built in ------------------------------------------------------------------------------------------ */
 
-/* Arguments are lent; a primitive that keeps one takes it (own, and sets args[i].owned to 0). The result may be borrowed from them. */
+/* Arguments are lent; a primitive that stores one may take its unit (and sets owned to 0). The result may be borrowed from them. */
 typedef enum outcome primitive_fn(struct fiber *f, struct value *args, int count, struct value *result);
 
 struct primitive {
@@ -244,7 +244,7 @@ const struct primitive        *primitive_at(int64_t index);
 int64_t                        primitive_find(const char *name); /* -1: none */
 bool                           is_equal(struct value a, struct value b, int depth);
 
-/* ---- Text -------------------------------------------------------------------------------------------------------- */
+/* ---- Text ------------------------------------------------------------------------------------------------------ */
 
 struct source {
     const char *text, *end;

@@ -54,7 +54,7 @@ taken(struct value *argument)
     return v;
 }
 
-/* ---- Pairs -------------------------------------------------------------------------------------------------------- */
+/* ---- Pairs ----------------------------------------------------------------------------------------------------- */
 
 static enum outcome
 fn_cons(struct fiber *f, struct value *a, int n, struct value *result)
@@ -109,7 +109,7 @@ fn_set_cdr(struct fiber *f, struct value *a, int n, struct value *result)
     return DONE;
 }
 
-/* ---- What is what --------------------------------------------------------------------------------------------------- */
+/* ---- What is what ---------------------------------------------------------------------------------------------- */
 
 #define IS(name, condition)                                                        \
     static enum outcome name(struct fiber *f, struct value *a, int n, struct value *result) \
@@ -165,7 +165,7 @@ is_equal(struct value a, struct value b, int depth)
     }
 }
 
-/* ---- Lists ------------------------------------------------------------------------------------------------------------ */
+/* ---- Lists ----------------------------------------------------------------------------------------------------- */
 
 static enum outcome
 fn_list(struct fiber *f, struct value *a, int n, struct value *result)
@@ -284,7 +284,7 @@ FIND(fn_member, DEEPEST, false)
 FIND(fn_assq, 0, true)
 FIND(fn_assoc, DEEPEST, true)
 
-/* ---- Vectors ------------------------------------------------------------------------------------------------------------ */
+/* ---- Vectors --------------------------------------------------------------------------------------------------- */
 
 static enum outcome
 fn_make_vector(struct fiber *f, struct value *a, int n, struct value *result)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * main.c - tinylisp [--threads N] [FILE.lisp]: run a program, or read from the terminal
+ * main.c - tinylisp [--threads N] [FILE.lisp]: run a program, or what is typed
  */
 #include "lisp.h"
 
@@ -107,8 +107,9 @@ run_file(const char *name)
 
 /* Lines are gathered until they make whole data. What goes wrong is said, and forgotten. */
 static bool
-run_terminal(void)
+run_typed(void)
 {
+    bool   prompt = isatty(0);
     char  *text = NULL, *line = NULL;
     size_t size = 0, length = 0;
 
@@ -117,7 +118,8 @@ run_terminal(void)
         ssize_t       got;
         char         *more;
 
-        printf(length ? ". " : "> ");
+        if (prompt)
+            printf(length ? ". " : "> ");
         fflush(stdout);
         got = getline(&line, &size, stdin);
         more = got > 0 ? realloc(text, length + (size_t)got + 1) : NULL;
@@ -131,10 +133,11 @@ run_terminal(void)
         if (run_text(&s, true) || !s.unfinished)
             length = 0;
     }
-    putchar('\n');
+    if (prompt)
+        putchar('\n');
     free(text);
     free(line);
-    return true;
+    return length == 0; /* else it ended inside of a datum */
 }
 
 static int
@@ -159,9 +162,9 @@ main(int argc, char **argv)
         else
             name = argv[i];
     }
-    if (threads < 1 || threads > 1000 || (!name && !isatty(0)))
+    if (threads < 1 || threads > 1000)
         return usage();
-    fine = symbols_begin() && tasks_begin(threads) && run_string(prelude) && (name ? run_file(name) : run_terminal());
+    fine = symbols_begin() && tasks_begin(threads) && run_string(prelude) && (name ? run_file(name) : run_typed());
     if (tasks_end() != 0)
         fine = false;
     symbols_end();

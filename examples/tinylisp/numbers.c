@@ -16,7 +16,7 @@ wrong(struct fiber *f, const char *what)
     return FAILED;
 }
 
-/* ---- Numbers -------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------------------------- */
 
 static bool
 are_numbers(struct fiber *f, const struct value *a, int n)
@@ -119,7 +119,7 @@ COMPARE(fn_more, >)
 COMPARE(fn_at_most, <=)
 COMPARE(fn_at_least, >=)
 
-/* ---- Strings -------------------------------------------------------------------------------------------------------------- */
+/* ---- Strings --------------------------------------------------------------------------------------------------- */
 
 static enum outcome
 made(struct fiber *f, enum kind kind, void *object, struct value *result)

@@ -252,7 +252,8 @@ execute(struct fiber *f)
             sp[-1] = truth(n);
             break;
         case OP_VECTOR_REF:
-            if (sp[-2].kind == VECTOR && sp[-1].kind == NUMBER && (uint64_t)sp[-1].number < ((struct vector *)sp[-2].object)->count) {
+            if (sp[-2].kind == VECTOR && sp[-1].kind == NUMBER &&
+                (uint64_t)sp[-1].number < ((struct vector *)sp[-2].object)->count) {
                 sp--;
                 sp[-1] = part(sp[-1], &((struct vector *)sp[-1].object)->at[sp->number]);
             } else {

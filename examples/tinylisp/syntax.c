@@ -13,7 +13,7 @@ struct scope {
     struct variable *seen;
 };
 
-/* ---- Lists of variables ------------------------------------------------------------------------------------------ */
+/* ---- Lists of variables ---------------------------------------------------------------------------------------- */
 
 static void
 add_variable(struct compiler *c, struct list_of_variables *list, struct variable *v)
@@ -63,7 +63,7 @@ name_of(struct compiler *c, struct value v)
     return v.object;
 }
 
-/* ---- Nodes ------------------------------------------------------------------------------------------------------ */
+/* ---- Nodes ----------------------------------------------------------------------------------------------------- */
 
 static struct node *
 node(struct compiler *c, enum node_kind kind, size_t parts)
@@ -157,7 +157,7 @@ all(struct compiler *c, struct value list, struct scope s, struct node **parts)
         *parts++ = tree(c, head(list), s);
 }
 
-/* ---- Lambda ----------------------------------------------------------------------------------------------------- */
+/* ---- Lambda ---------------------------------------------------------------------------------------------------- */
 
 static struct node *
 lambda(struct compiler *c, struct symbol *name, struct value params, struct value forms, struct scope s)
@@ -272,7 +272,7 @@ body(struct compiler *c, struct value forms, struct scope s)
     return let;
 }
 
-/* ---- let --------------------------------------------------------------------------------------------------------- */
+/* ---- let ------------------------------------------------------------------------------------------------------- */
 
 static struct value
 binding_value(struct compiler *c, struct value binding)
@@ -369,7 +369,7 @@ letrec_form(struct compiler *c, struct value args, struct scope s)
     return let(c, TOGETHER, head(args), tail(args), s);
 }
 
-/* ---- Choices ----------------------------------------------------------------------------------------------------- */
+/* ---- Choices --------------------------------------------------------------------------------------------------- */
 
 static struct node *
 choose(struct compiler *c, struct node *condition, struct node *yes, struct node *no)
@@ -466,7 +466,7 @@ or_form(struct compiler *c, struct value args, struct scope s)
     return result;
 }
 
-/* ---- The rest ------------------------------------------------------------------------------------------------------ */
+/* ---- The rest -------------------------------------------------------------------------------------------------- */
 
 static struct node *
 quote_form(struct compiler *c, struct value args, struct scope s)

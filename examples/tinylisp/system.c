@@ -16,7 +16,7 @@ wrong(struct fiber *f, const char *what)
     return FAILED;
 }
 
-/* ---- Ports: files. Who forgets to close one has it closed by its finalizer -------------------------------------------- */
+/* ---- Ports: files. Who forgets to close one has it closed by its finalizer ------------------------------------- */
 
 struct port {
     pthread_mutex_t lock;
@@ -139,7 +139,7 @@ fn_read_line(struct fiber *f, struct value *a, int n, struct value *result)
     return result->object ? DONE : wrong(f, "no memory");
 }
 
-/* ---- Output -------------------------------------------------------------------------------------------------------------- */
+/* ---- Output ---------------------------------------------------------------------------------------------------- */
 
 static enum outcome
 put(struct fiber *f, const struct value *a, int n, int port_at, bool quoted, const char *text)
@@ -203,7 +203,7 @@ fn_error(struct fiber *f, struct value *a, int n, struct value *result)
     return FAILED;
 }
 
-/* ---- Tasks ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Tasks ----------------------------------------------------------------------------------------------------- */
 
 static enum outcome
 fn_spawn(struct fiber *f, struct value *a, int n, struct value *result)
@@ -240,7 +240,7 @@ fn_receive(struct fiber *f, struct value *a, int n, struct value *result)
     return channel_receive(f, a[0].object, result);
 }
 
-/* ---- Weak tables: what is known of an object, as long as others keep it ------------------------------------------------------ */
+/* ---- Weak tables: what is known of an object, as long as others keep it ---------------------------------------- */
 
 struct table {
     wane_slot map;
@@ -322,7 +322,7 @@ fn_table_count(struct fiber *f, struct value *a, int n, struct value *result)
     return DONE;
 }
 
-/* ---- The runtime -------------------------------------------------------------------------------------------------------------- */
+/* ---- The runtime ----------------------------------------------------------------------------------------------- */
 
 /* Collections run outside of sections: the fiber stops, and is here once more when it is done. */
 static enum outcome
@@ -395,7 +395,7 @@ const struct primitive system_primitives[] = {
     {NULL, NULL, 0, 0},
 };
 
-/* ---- All that is built in --------------------------------------------------------------------------------------------------------- */
+/* ---- All that is built in -------------------------------------------------------------------------------------- */
 
 enum { TABLE = 256 }; /* an index is table * 256 + place */
 

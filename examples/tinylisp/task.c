@@ -2,9 +2,9 @@
  *
  * task.c - fibers on threads, and channels between them
  *
- * One queue of fibers that can run, and threads that take from it. A fiber that has to wait is put into the channel's list; its stack owns
- * all it needs, so any thread can go on with it, in a section of its own. Locks: the queue's, and each channel's; none is held while
- * instructions run. A task is a channel to which its result comes once, and stays.
+ * One queue of fibers that can run, and threads that take from it. A fiber that has to wait is put into the channel's list; its
+ * stack owns all it needs, so any thread can go on with it, in a section of its own. Locks: the queue's, and each channel's;
+ * none is held while instructions run. A task is a channel to which its result comes once, and stays.
  */
 #include "lisp.h"
 
@@ -32,7 +32,7 @@ static struct {
     int             thread_count;
 } tasks = {.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
 
-/* ---- The queue ------------------------------------------------------------------------------------------------------ */
+/* ---- The queue ------------------------------------------------------------------------------------------------- */
 
 static void
 schedule(struct fiber *f)
@@ -74,7 +74,7 @@ schedule_all(struct fiber *list)
     }
 }
 
-/* ---- Channels --------------------------------------------------------------------------------------------------------- */
+/* ---- Channels -------------------------------------------------------------------------------------------------- */
 
 static void
 channel_dispose(void *object)
@@ -190,7 +190,7 @@ park(struct fiber *f)
         schedule(f);
 }
 
-/* ---- Fibers ------------------------------------------------------------------------------------------------------------- */
+/* ---- Fibers ---------------------------------------------------------------------------------------------------- */
 
 bool
 task_spawn(struct fiber *f, struct value thunk, struct value *out)
@@ -221,6 +221,8 @@ end_task(struct fiber *f, bool failed)
     struct channel *c = f->task;
     struct fiber   *waiting;
 
+    if (failed)
+        fprintf(stderr, "a task: error: %s\n", f->error);
     pthread_mutex_lock(&c->lock);
     cell_store(&c->content, f->result);
     f->result = simple(UNSPECIFIED);
@@ -230,8 +232,6 @@ end_task(struct fiber *f, bool failed)
     c->waiting = NULL;
     pthread_mutex_unlock(&c->lock);
     schedule_all(waiting);
-    if (failed)
-        fprintf(stderr, "a task: error: %s\n", f->error);
 }
 
 static void
@@ -293,7 +293,7 @@ go_on(struct fiber *f)
     account(f, outcome, is_main);
 }
 
-/* ---- Threads -------------------------------------------------------------------------------------------------------------- */
+/* ---- Threads --------------------------------------------------------------------------------------------------- */
 
 static void *
 work(void *unused)
