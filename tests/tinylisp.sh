@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# tinylisp.sh TINYLISP PROGRAM.lisp: it prints, on several threads, what stands in PROGRAM.out, and leaves no object behind. errors.lisp is
-# typed line by line, as on a terminal: what goes wrong in a line is said, and the next one is run
+# tinylisp.sh TINYLISP PROGRAM.lisp: it prints, on several threads, what stands in PROGRAM.out, and leaves no object behind.
+# errors.lisp is typed line by line, as on a terminal: what goes wrong in a line is said, and the next one is run
 set -u
 tinylisp=$(realpath "$1") program=$2
 place=$(mktemp -d)

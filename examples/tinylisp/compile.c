@@ -59,9 +59,12 @@ struct closure *
 compile(struct value datum, char *error, size_t size)
 {
     struct compiler c = {.error = error, .error_size = size};
-    struct code    *code = code_or_null(&c, datum);
-    struct closure *closure = code ? closure_new(code, 0) : NULL;
+    struct code    *code;
+    struct closure *closure;
 
+    datum.owned = 0; /* constants of the code take units of their own */
+    code = code_or_null(&c, datum);
+    closure = code ? closure_new(code, 0) : NULL;
     if (code && !closure)
         snprintf(error, size, "no memory");
     wane_release(code);

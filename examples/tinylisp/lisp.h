@@ -185,7 +185,7 @@ struct symbol *symbol_intern(const char *name, size_t length);
 bool           symbol_define(struct symbol *symbol, struct value v); /* consumes an owned value; false: no memory */
 bool           symbols_begin(void);
 void           symbols_end(void);
-size_t         symbols_known(void);
+size_t         symbols_known(void); /* those that live */
 
 /* ---- Fibers ---------------------------------------------------------------------------------------------------- */
 
@@ -230,7 +230,7 @@ int             tasks_end(void);                     /* until all are done, or w
 
 /* ---- What is built in ------------------------------------------------------------------------------------------ */
 
-/* Arguments are lent; a primitive that stores one may take its unit (and sets owned to 0). The result may be borrowed from them. */
+/* Arguments are lent; who stores one may take its unit (and sets owned to 0). The result may be borrowed from them. */
 typedef enum outcome primitive_fn(struct fiber *f, struct value *args, int count, struct value *result);
 
 struct primitive {

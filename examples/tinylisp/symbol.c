@@ -38,12 +38,6 @@ symbols_end(void)
     known = globals = NULL;
 }
 
-size_t
-symbols_known(void)
-{
-    return wane_map_count(known);
-}
-
 /* A symbol that is not freed meanwhile, or NULL. */
 static struct symbol *
 find(const char *name)
@@ -68,7 +62,26 @@ remove_dead(const char *name, void *weak, void *arg)
     return true;
 }
 
-/* Under the lock: nobody else puts names. */
+/* Under the lock, as all that changes the table. */
+static size_t
+sweep(void)
+{
+    wane_map_each(known, remove_dead, NULL);
+    return wane_map_count(known);
+}
+
+size_t
+symbols_known(void)
+{
+    size_t count;
+
+    pthread_mutex_lock(&making);
+    count = sweep();
+    pthread_mutex_unlock(&making);
+    return count;
+}
+
+/* Under the lock. */
 static struct symbol *
 make(const char *name, size_t length)
 {
@@ -86,10 +99,8 @@ make(const char *name, size_t length)
         wane_release(s);
         return NULL;
     }
-    if (wane_map_count(known) >= sweep_at) {
-        wane_map_each(known, remove_dead, NULL);
-        sweep_at = 2 * wane_map_count(known) + 1000;
-    }
+    if (wane_map_count(known) >= sweep_at)
+        sweep_at = 2 * sweep() + 1000;
     return s;
 }
 

@@ -20,4 +20,6 @@
 (cons 1)
 (define (still x) (list x 'here))
 (still 'all)
+"a string"
+still
 (print 1
