@@ -3,8 +3,8 @@
  * code.c - tree -> instructions
  *
  * A variable is an entry of the frame, or captured by value when the closure is made. One that is captured and assigned lives
- * in a box, which frame and closures share; so a procedure that is defined inside another one and calls itself is a ring:
- * closure, box, closure.
+ * in a box, which frame and closures share; so procedures that are defined beside each other, and call each other, are a ring:
+ * closure, box, closure, box. (One that calls itself alone is none: it knows itself by the frame.)
  */
 #include "code.h"
 #include "syntax.h"
@@ -112,7 +112,9 @@ write_reference(struct writer *w, const struct variable *v)
 {
     bool mine = v->owner == w->lambda;
 
-    if (!mine)
+    if (v->self == w->lambda && !mine)
+        emit(w, OP_SELF, 0);
+    else if (!mine)
         emit(w, is_boxed(v) ? OP_CAPTURED_BOX : OP_CAPTURED, captured_index(w, v));
     else if (is_boxed(v))
         emit(w, OP_LOCAL_BOX, v->index);

@@ -15,6 +15,7 @@ enum operation {
     OP_LOCAL_BOX,    /* push what is in the box there */
     OP_CAPTURED,     /* push what the closure has captured */
     OP_CAPTURED_BOX, /* push what is in the box there */
+    OP_SELF,         /* push the closure that runs */
     OP_GLOBAL,       /* push the value of the symbol that is a constant */
     OP_SET_LOCAL, OP_SET_LOCAL_BOX, OP_SET_CAPTURED_BOX, OP_SET_GLOBAL, OP_DEFINE, /* consume the top, push unspecified */
     OP_BOX,          /* put the top into a new box */

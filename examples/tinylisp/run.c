@@ -127,6 +127,10 @@ execute(struct fiber *f)
         case OP_LOCAL_BOX: *sp++ = cell_load(BOX_OF(base[i])); break;
         case OP_CAPTURED: *sp++ = cell_load(CAPTURED_AT(i)); break;
         case OP_CAPTURED_BOX: *sp++ = cell_load(BOX_OF(cell_load(CAPTURED_AT(i)))); break;
+        case OP_SELF:
+            *sp = base[-1];
+            sp++->owned = 0;
+            break;
         case OP_GLOBAL:
             v = cell_load(&((struct symbol *)cell_load(CONSTANT_AT(i)).object)->global);
             if (v.kind == UNBOUND)

@@ -124,7 +124,7 @@ resolve(struct compiler *c, const struct scope *s, const struct symbol *name)
 
     while (v && v->name != name)
         v = v->outer;
-    if (v && v->owner != s->lambda) {
+    if (v && v->owner != s->lambda && v->self != s->lambda) {
         v->captured = true;
         for (struct lambda *l = s->lambda; l != v->owner; l = l->outer)
             if (!has(&l->captures, v))
@@ -159,8 +159,27 @@ all(struct compiler *c, struct value list, struct scope s, struct node **parts)
 
 /* ---- Lambda ---------------------------------------------------------------------------------------------------- */
 
+static bool
+is_form(struct value v, const char *name)
+{
+    return v.kind == PAIR && head(v).kind == SYMBOL && strcmp(((struct symbol *)head(v).object)->name, name) == 0;
+}
+
+/* Is there a (set! name ..) in these forms? */
+static bool
+is_set_in(struct value forms, const struct symbol *name)
+{
+    if (is_form(forms, "set!") && tail(forms).kind == PAIR && head(tail(forms)).object == name)
+        return true;
+    for (; forms.kind == PAIR; forms = tail(forms))
+        if (is_set_in(head(forms), name))
+            return true;
+    return false;
+}
+
+/* `as` is the variable whose only value this is, or NULL. */
 static struct node *
-lambda(struct compiler *c, struct symbol *name, struct value params, struct value forms, struct scope s)
+lambda(struct compiler *c, struct variable *as, struct symbol *name, struct value params, struct value forms, struct scope s)
 {
     struct lambda *l = compiler_take(c, sizeof *l);
     struct node   *n = node(c, LAMBDA, 0);
@@ -168,6 +187,8 @@ lambda(struct compiler *c, struct symbol *name, struct value params, struct valu
 
     l->outer = s.lambda;
     l->name = name;
+    if (as)
+        as->self = l;
     for (; params.kind == PAIR; params = tail(params)) {
         inner.seen = variable(c, &inner, name_of(c, head(params)));
         add_variable(c, &l->params, inner.seen);
@@ -185,13 +206,7 @@ lambda(struct compiler *c, struct symbol *name, struct value params, struct valu
 static struct node *
 lambda_form(struct compiler *c, struct value args, struct scope s)
 {
-    return lambda(c, NULL, head(args), tail(args), s);
-}
-
-static bool
-is_form(struct value v, const char *name)
-{
-    return v.kind == PAIR && head(v).kind == SYMBOL && strcmp(((struct symbol *)head(v).object)->name, name) == 0;
+    return lambda(c, NULL, NULL, head(args), tail(args), s);
 }
 
 /* (define x v) or (define (f . params) ..): the name, and its value */
@@ -202,10 +217,10 @@ defined_name(struct compiler *c, struct value args)
 }
 
 static struct node *
-defined_value(struct compiler *c, struct value args, struct scope s)
+defined_value(struct compiler *c, struct variable *as, struct value args, struct scope s)
 {
     if (head(args).kind == PAIR)
-        return lambda(c, name_of(c, head(head(args))), tail(head(args)), tail(args), s);
+        return lambda(c, as, name_of(c, head(head(args))), tail(head(args)), tail(args), s);
     if (length_of(c, args) != 2)
         compiler_fail(c, "define takes a name and a value");
     return tree(c, head(tail(args)), s);
@@ -228,7 +243,7 @@ define_form(struct compiler *c, struct value args, struct scope s)
         compiler_fail(c, "define stands at the top, or at the beginning of a body");
     refuse_built_in(c, name);
     n->datum = lent(SYMBOL, name);
-    n->parts[0] = defined_value(c, args, s);
+    n->parts[0] = defined_value(c, NULL, args, s);
     return n;
 }
 
@@ -265,8 +280,11 @@ body(struct compiler *c, struct value forms, struct scope s)
     }
     inner = node(c, SEQUENCE, count + 1);
     rest = forms;
-    for (size_t i = 0; i < count; i++, rest = tail(rest))
-        inner->parts[i] = assign(c, let->bound[i], defined_value(c, tail(head(rest)), s));
+    for (size_t i = 0; i < count; i++, rest = tail(rest)) {
+        struct variable *v = let->bound[i];
+
+        inner->parts[i] = assign(c, v, defined_value(c, is_set_in(forms, v->name) ? NULL : v, tail(head(rest)), s));
+    }
     inner->parts[count] = sequence(c, rest, s);
     let->parts[count] = inner;
     return let;
@@ -298,6 +316,8 @@ named_let(struct compiler *c, struct symbol *name, struct value bindings, struct
     let->parts[0] = constant(c, simple(UNSPECIFIED));
     l->outer = s.lambda;
     l->name = name;
+    if (!is_set_in(forms, name))
+        s.seen->self = l;
     within = (struct scope){l, s.seen};
     for (size_t i = 0; i < count; i++, bindings = tail(bindings)) {
         call->parts[i + 1] = tree(c, binding_value(c, head(bindings)), outer);

@@ -17,6 +17,7 @@ struct variable {
     struct symbol   *name;
     struct lambda   *owner;
     bool             captured, assigned; /* both: it lives in a box */
+    struct lambda   *self;               /* its only value, which need not hold itself: the closure that runs knows who it is */
     uint32_t         index;              /* on the stack, from the frame's base */
     struct variable *outer;              /* the scope: who is seen from here */
 };
