@@ -94,7 +94,7 @@ turn(wane::borrow<gauge> g, long value)
 }
 
 void
-write(int which, long rounds)
+keep_turning(int which, long rounds)
 {
     auto g = gauges[which].get();
 
@@ -138,7 +138,7 @@ main(int argc, char **argv)
 
     std::vector<std::thread> writers;
     for (int i = 0; i < 2; i++)
-        writers.emplace_back(write, i, rounds);
+        writers.emplace_back(keep_turning, i, rounds);
     int opened = 0;
     while (opened < 200 && open_panel(opened))
         opened++;

@@ -401,7 +401,7 @@ post(long from, long count)
 }
 
 void
-read(long count)
+look(long count)
 {
     wane::section inside;
     for (long i = 0; i < count; i++) {
@@ -420,7 +420,7 @@ test_threads()
     std::vector<std::thread> threads;
     for (long i = 0; i < 2; i++) {
         threads.emplace_back(post, i * 100000, 3000);
-        threads.emplace_back(read, 3000);
+        threads.emplace_back(look, 3000);
     }
     for (auto &t : threads)
         t.join();
