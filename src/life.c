@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <wane/collector.h>
+#include <wane/observe.h>
 
 #include "background.h"
 #include "collect.h"
@@ -28,6 +29,7 @@
 #include "gate.h"
 #include "loop.h"
 #include "memory.h"
+#include "page.h"
 #include "pressure.h"
 #include "registry.h"
 #include "stall.h"
@@ -98,6 +100,7 @@ after_fork_child(void)
     wn_final_forked();
     wn_loop_forked();
     wn_stall_forked();
+    wn_page_forked();
     if (!WN_MUTANT(fork_keeps_callbacks_mutex))
         wn_pressure_forked();
     wn_walk_forked();
@@ -131,6 +134,7 @@ static void
 at_exit(void)
 {
     wn_background_stop_within(200);
+    wn_page_exit();
 }
 
 void
@@ -143,6 +147,7 @@ wn_life_init(void)
     wn_background_init();
     wn_final_init();
     wn_registry_init();
+    wn_page_init();
     if (exchange_seq_cst(&registered, 1u)) /* the child of a fork in the middle of this begins anew */
         return;
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
@@ -252,6 +257,7 @@ wane_shutdown(void)
     drain_everything();
     wn_background_stop();
     wn_final_stop();
+    wane_page_close();
     for (uint32_t id = 1; id <= wn_type_count(); id++)
         leaked += report_type(id);
     return leaked > INT_MAX ? INT_MAX : (int)leaked;

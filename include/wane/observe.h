@@ -84,6 +84,20 @@ int wane_metrics_write(int fd);
 int wane_stats_json_write(int fd);
 
 /**
+ * wane_page_open - keep the statistics in shared memory, for tools/wane-top and whoever else may read the file
+ *
+ * @path     of a file to make, for this user only; NULL: /dev/shm/wane.PID. With WANE_PAGE=1 (or a path) in the environment it is
+ *           opened from the start
+ * Returns   0; -EALREADY: there is one; -EEXIST: that file is there, and no page that a dead process has left; or -errno
+ * Threads   any; the background, or wane_step, writes it four times a second (src/page.h has the layout). Mutators pay nothing
+ * Progress  blocking on the file system
+ *
+ * wane_page_close - unlink and unmap it; so do wane_shutdown, and the program's exit. A child of a fork has none of its parent's
+ */
+int  wane_page_open(const char *path);
+void wane_page_close(void);
+
+/**
  * wane_explain - write what is known of one object, in words
  *
  * @object   owned by the caller
