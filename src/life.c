@@ -31,6 +31,7 @@
 #include "memory.h"
 #include "page.h"
 #include "pressure.h"
+#include "profile.h"
 #include "registry.h"
 #include "stall.h"
 #include "step.h"
@@ -147,6 +148,7 @@ wn_life_init(void)
     wn_background_init();
     wn_final_init();
     wn_registry_init();
+    wn_profile_init();
     wn_page_init();
     if (exchange_seq_cst(&registered, 1u)) /* the child of a fork in the middle of this begins anew */
         return;

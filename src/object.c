@@ -10,6 +10,7 @@
 #include "govern.h"
 #include "handoff.h"
 #include "memory.h"
+#include "profile.h"
 #include "registry.h"
 #include "room.h"
 #include "share.h"
@@ -55,8 +56,20 @@ allocate(const struct wn_type *t, size_t size)
     return (struct wane_header *)(void *)(p + t->prefix);
 }
 
-/* In a section. refused: by the budget. */
-static void *
+/* In a section. */
+static __attribute__((noinline)) void
+note(struct wn_record *r, const struct wn_type *t, struct wane_header *h, size_t size, void *caller)
+{
+    uint32_t state = load_relaxed(&wn_registry_state);
+
+    if (state & WN_REGISTRY_ON)
+        wn_registry_add(h);
+    if (state & WN_REGISTRY_SAMPLES)
+        wn_profile_birth(r, t, h, bytes_of(t, size), caller);
+}
+
+/* In a section. refused: by the budget. Inline, as is new_object: a profile begins where wane_new returns to. */
+static inline __attribute__((always_inline)) void *
 make(const struct wn_type *t, size_t size, bool *refused)
 {
     struct wn_record   *r = wn_standing();
@@ -84,11 +97,12 @@ make(const struct wn_type *t, size_t size, bool *refused)
     wn_type_counts_add(r, t->id, 1, (int64_t)size);
     wn_counter_add(&r->counters.born, 1);
     wn_counter_add(&r->counters.bytes_born, size);
-    wn_registry_add(h);
+    if (wn_registry_is_on())
+        note(r, t, h, size, __builtin_return_address(0));
     return wn_payload(h);
 }
 
-static void *
+static inline __attribute__((always_inline)) void *
 new_object(struct wane_type *type, size_t size, bool sized)
 {
     struct wn_type *t = wn_type_register(type);

@@ -84,6 +84,28 @@ int wane_metrics_write(int fd);
 int wane_stats_json_write(int fd);
 
 /**
+ * wane_profile - sample births by bytes, with the stacks that they came from
+ *
+ * @bytes    on average one sample in so many (512 * 1024 is usual); 0: no more samples; those alive go on to be watched until
+ *           they die. WANE_PROFILE=1 in the environment samples from the start, WANE_PROFILE=N every N bytes
+ * Returns   0; -ENOMEM; -ENOTSUP: the C library has no backtrace()
+ * Counts    none
+ * Threads   any; others may go by the old setting for a moment
+ * Progress  a sample takes some microseconds, in the thread that makes the object; every other birth an addition, every death a
+ *           look at one cache line. While it is off, each costs a load and a branch, together with wane_observe
+ *
+ * wane_profile_write - write the samples as a heap profile for pprof (profile.proto, not compressed)
+ *
+ * @fd       where; values: alloc_objects, alloc_space, inuse_objects, inuse_space: estimates for all objects that were made since
+ *           the beginning, and that live. Space is what was asked of malloc. The label "type" has the name of the type
+ * Returns   0; -ENOMEM; -errno of a write
+ * Threads   any
+ * Progress  linear in stacks
+ */
+int wane_profile(size_t bytes);
+int wane_profile_write(int fd);
+
+/**
  * wane_page_open - keep the statistics in shared memory, for tools/wane-top and whoever else may read the file
  *
  * @path     of a file to make, for this user only; NULL: /dev/shm/wane.PID. With WANE_PAGE=1 (or a path) in the environment it is
