@@ -36,6 +36,7 @@
 #include "stall.h"
 #include "step.h"
 #include "walk.h"
+#include "where.h"
 
 #define TRIES 10 /* of a shutdown, where collections run out of time: on a busy machine, or just after membarrier was lost */
 #define MADE_BY_FINALIZERS 10000 /* finalizers that shutdown runs, besides those of the objects that it finds */
@@ -102,6 +103,7 @@ after_fork_child(void)
     wn_loop_forked();
     wn_stall_forked();
     wn_page_forked();
+    wn_where_forked();
     if (!WN_MUTANT(fork_keeps_callbacks_mutex))
         wn_pressure_forked();
     wn_walk_forked();
@@ -150,6 +152,7 @@ wn_life_init(void)
     wn_registry_init();
     wn_profile_init();
     wn_page_init();
+    wn_where_init();
     if (exchange_seq_cst(&registered, 1u)) /* the child of a fork in the middle of this begins anew */
         return;
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);

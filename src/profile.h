@@ -7,7 +7,7 @@
  * Its stack and type find a place in a table of stacks, which only grows; its address is noted in a table of samples, so that
  * its death is seen.
  *
- *     birth   bytes counted on the record (o); when a point is met: key of a sample 0 -> BUSY (acquire E41), fields, key = address
+ *     birth   bytes counted on the record (o); at a point: key of a sample 0 -> BUSY (acquire E41), fields, key = address
  *     death   key found, fields read, key = 0 (release E41). Whoever destroys the object has got it from its maker: the fields
  *             were written before that
  *

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <wane/observe.h>
+
 #include "driver.h"
 #include "hook.h"
 #include "probe.h"
@@ -24,8 +26,8 @@ static void
 print(const struct wane_stall *s, void *unused)
 {
     (void)unused;
-    fprintf(stderr, "wane: thread %u (%s) has been in a section for %llu ms; %llu displaced units wait\n", s->tid, s->thread,
-            (unsigned long long)(s->nanoseconds / 1000000), (unsigned long long)s->units);
+    fputs("wane: ", stderr);
+    (void)wane_stall_write(s, fileno(stderr));
 }
 
 void

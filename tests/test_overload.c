@@ -137,6 +137,7 @@ stall_with_environment(void *unused)
 {
     (void)unused;
     setenv("WANE_STALL_MS", "50", 1);
+    setenv("WANE_STALL_SIGNAL", "40", 1);
     execl("/proc/self/exe", "test_overload", "stall", (char *)NULL);
     return 9;
 }
@@ -163,6 +164,7 @@ a_line_on_stderr_when_the_environment_asks_for_it(void **state)
     c = run_child(stall_with_environment, NULL);
     assert_child_ok(&c);
     assert_non_null(strstr(c.err, ") has been in a section for"));
+    assert_non_null(strstr(c.err, "  its stack:\n"));
 }
 
 int

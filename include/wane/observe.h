@@ -84,6 +84,27 @@ int wane_metrics_write(int fd);
 int wane_stats_json_write(int fd);
 
 /**
+ * wane_stall_write - write who sits in a section, and where: for callbacks of wane_on_stall. WANE_STALL_MS does so on stderr
+ *
+ * @stall    as the callback got it
+ * @fd       where; a line with the thread's name, the age, and what waits; then, as far as the system lets it see: the thread's
+ *           state, its system call and the place in the program, its stack in the kernel (root only), its own stack (below)
+ * Returns   0; -ENOMEM; -errno of a write
+ * Threads   any; outside sections
+ * Progress  blocking: reads /proc; waits up to two seconds for an answer to the signal
+ *
+ * wane_stall_signal - lend a signal by which a thread is asked for its own stack
+ *
+ * @signal   without a handler, that nobody else sends or waits for (SIGRTMIN + 3, for example); 0: none from here on.
+ *           WANE_STALL_SIGNAL=N in the environment does so from the start. System calls in that thread that the kernel does not
+ *           restart (nanosleep, poll, epoll_wait) end with EINTR, once for each report
+ * Returns   0; -EBUSY: the program has a handler for it; -EINVAL: no such signal; -ENOTSUP: the C library has no backtrace()
+ * Threads   any; the handler takes no lock and no memory
+ */
+int wane_stall_write(const struct wane_stall *stall, int fd);
+int wane_stall_signal(int signal);
+
+/**
  * wane_profile - sample births by bytes, with the stacks that they came from
  *
  * @bytes    on average one sample in so many (512 * 1024 is usual); 0: no more samples; those alive go on to be watched until
