@@ -27,6 +27,7 @@
 #include "collect.h"
 #include "final.h"
 #include "gate.h"
+#include "leak.h"
 #include "loop.h"
 #include "memory.h"
 #include "page.h"
@@ -103,6 +104,7 @@ after_fork_child(void)
     wn_loop_forked();
     wn_stall_forked();
     wn_page_forked();
+    wn_leak_forked();
     wn_where_forked();
     if (!WN_MUTANT(fork_keeps_callbacks_mutex))
         wn_pressure_forked();
@@ -136,6 +138,7 @@ wn_life_thread_exits(void)
 static void
 at_exit(void)
 {
+    wn_leak_at_exit();
     wn_background_stop_within(200);
     wn_page_exit();
 }
@@ -152,6 +155,7 @@ wn_life_init(void)
     wn_registry_init();
     wn_profile_init();
     wn_page_init();
+    wn_leak_init();
     wn_where_init();
     if (exchange_seq_cst(&registered, 1u)) /* the child of a fork in the middle of this begins anew */
         return;
@@ -233,8 +237,8 @@ free_the_dead(void)
 }
 
 /* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. Or finalizers make more and more. */
-static void
-drain_everything(void)
+void
+wn_life_drain(void)
 {
     uint64_t most = most_finalizers(), before;
     int      tries = TRIES;
@@ -259,7 +263,7 @@ wane_shutdown(void)
     if (wn_in_section())
         return -EDEADLK;
     (void)wane_unfreeze();
-    drain_everything();
+    wn_life_drain();
     wn_background_stop();
     wn_final_stop();
     wane_page_close();

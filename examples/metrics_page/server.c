@@ -21,7 +21,7 @@
 
 #include "metrics_page.h"
 
-/* ---- Something to look at: trees that come and go, some of them with a cycle ------------------------------------------------- */
+/* ---- Something to look at: trees that come and go, some of them with cycles ---------------------------------------------- */
 
 struct tree {
     wane_slot left, right, parent;
@@ -77,8 +77,7 @@ static int
 write_head(int fd, const char *status, const char *type)
 {
     char head[256];
-    int  n = snprintf(head, sizeof head, "HTTP/1.0 %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
-                      status, type);
+    int  n = snprintf(head, sizeof head, "HTTP/1.0 %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\n\r\n", status, type);
 
     return write_all(fd, head, (size_t)n);
 }

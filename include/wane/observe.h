@@ -165,6 +165,17 @@ int wane_explain(const void *object, int fd);
  */
 int wane_leak_report(int fd);
 
+/**
+ * wane_leak_exit - for tests: a process that exits with objects alive fails
+ *
+ * @status   its exit status then, after a leak report on stderr; 0: leaks do not matter. WANE_LEAK_EXIT=N in the environment sets
+ *           it from the start; children of forks begin with 0
+ * Counts    at exit everything that can be destroyed is destroyed first, as by wane_shutdown
+ * Threads   any. The check is made when exit() is called, or main returns; other threads are outside of sections by then
+ * Progress  exit waits for grace periods, collections and finalizers
+ */
+void wane_leak_exit(int status);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }
