@@ -3,7 +3,7 @@
 """A heap profile, read to the letter. usage: profile_check.py FILE [WISH ...] [--pprof BINARY FUNCTION ...]; --self-test
 
   A wish is TYPE.VALUE=N or TYPE.VALUE~N:SHARE (N, give or take that share of it); VALUE as alloc_objects, TYPE a label.
-  With --pprof, Go's pprof reads the file too: its table of the bytes in use must name each function, as what asked for them itself.
+  With --pprof, Go's pprof reads the file too: its table of the bytes in use must name each function, with bytes.
 """
 import collections
 import re
@@ -87,7 +87,7 @@ def pprof(path, binary, functions):
     run = subprocess.run(["go", "tool", "pprof", "-top", "-nodecount=30", "-sample_index=inuse_space", binary, path],
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100)
     for function in functions:
-        row = re.search(rf"^\s*([\d.]+)\S*\s.*\s{function}( |$)", run.stdout, re.M)
+        row = re.search(rf"^\s*\S+\s+\S+\s+\S+\s+([\d.]+)\S*\s+\S+\s+{function}( |$)", run.stdout, re.M)
         if not row or float(row[1]) == 0:
             yield f"go tool pprof does not say that {function} asked for memory:\n{run.stdout}"
 
