@@ -187,7 +187,10 @@ obs_25_where_a_stalled_thread_is(void **state)
     assert_int_equal(wane_on_stall(0, NULL, NULL), 0);
     assert_int_equal(wane_stall_signal(0), 0);
     assert_report_says(&said, (const char *[]){"thread ", " (sits-inside) has been in a section for ", " units and ",
-                                               " bytes wait\n", "  its stack:\n", "test_explain(", NULL});
+                                               " bytes wait\n", NULL});
+#ifndef RIG_TSAN /* it keeps signals back while a thread reads from a pipe */
+    assert_report_says(&said, (const char *[]){" bytes wait\n", "  its stack:\n", "test_explain(", NULL});
+#endif
     report_close(&said);
     wane_release(other);
 }
