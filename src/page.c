@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* O_NOFOLLOW, CLOCK_BOOTTIME, O_CLOEXEC */
+#define _GNU_SOURCE /* secure_getenv */
 #include "page.h"
 
 #include <errno.h>
@@ -256,7 +256,7 @@ wn_page_attend(void)
 void
 wn_page_init(void)
 {
-    const char *value = getenv("WANE_PAGE");
+    const char *value = secure_getenv("WANE_PAGE");
     int         rc;
 
     if (!value || !*value || strcmp(value, "0") == 0)
@@ -275,12 +275,22 @@ wn_page_forked(void)
     unlock();
 }
 
-/* Nobody writes any more; a background that does not come to an end may be at it. */
+/* The mapping stays: a background that did not come to an end may be writing. */
 void
 wn_page_exit(void)
 {
-    for (int i = 0; i < 1000 && exchange_acq_rel(&busy, 1u); i++)
-        wn_driver_pause();
+    bool mine = false;
+
+    for (int i = 0; i < 1000 && !mine; i++) {
+        mine = !exchange_acq_rel(&busy, 1u);
+        if (!mine)
+            wn_driver_pause();
+    }
     if (page)
         unlink(path);
+    if (!mine)
+        return;
+    page = NULL;
+    wanted = false;
+    unlock();
 }

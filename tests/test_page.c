@@ -140,7 +140,7 @@ obs_34_steps_write(void **state)
     unlink(page.path);
     assert_int_equal(wane_use_threads(false), 0);
     assert_int_equal(wane_page_open(page.path), 0);
-    assert_int_equal(wane_step(0), 0);
+    assert_true(wane_step(0) >= 0);
     top_says(page.path, 0, (const char *[]){"0 alive", NULL});
     wane_page_close();
     assert_int_equal(wane_use_threads(true), 0);
