@@ -28,7 +28,7 @@ expect 0 '' env WANE_LEAK_EXIT=23 "$program" clear
 if [ "$detector" = address ]; then
     expect 67 'LeakSanitizer: detected memory leaks' "$program" lose
 elif [ "$detector" = valgrind ] && command -v valgrind >/dev/null; then
-    memcheck=(valgrind -q --leak-check=full --error-exitcode=9 --suppressions="$root/tools/wane.supp")
+    memcheck=(env WANE_OBJECTS=malloc valgrind -q --leak-check=full --error-exitcode=9 --suppressions="$root/tools/wane.supp")
     expect 0 '' "${memcheck[@]}" "$program"
     expect 9 'definitely lost' "${memcheck[@]}" "$program" lose
 fi
