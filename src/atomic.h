@@ -18,6 +18,7 @@
 #define load_acquire(a) __atomic_load_n(&(a)->value, __ATOMIC_ACQUIRE)
 #define store_relaxed(a, v) __atomic_store_n(&(a)->value, (v), __ATOMIC_RELAXED)
 #define store_release(a, v) __atomic_store_n(&(a)->value, (v), __ATOMIC_RELEASE)
+#define exchange_relaxed(a, v) __atomic_exchange_n(&(a)->value, (v), __ATOMIC_RELAXED)
 #define exchange_acq_rel(a, v) __atomic_exchange_n(&(a)->value, (v), __ATOMIC_ACQ_REL)
 #define exchange_seq_cst(a, v) __atomic_exchange_n(&(a)->value, (v), __ATOMIC_SEQ_CST)
 #define fetch_add_relaxed(a, v) __atomic_fetch_add(&(a)->value, (v), __ATOMIC_RELAXED)
@@ -37,6 +38,9 @@
     __atomic_compare_exchange_n(&(a)->value, (expected), (desired), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #define cas_seq_cst(a, expected, desired) \
     __atomic_compare_exchange_n(&(a)->value, (expected), (desired), false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE)
+
+#define cas_relaxed(a, expected, desired) \
+    __atomic_compare_exchange_n(&(a)->value, (expected), (desired), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 
 #define compiler_barrier() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 

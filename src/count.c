@@ -336,7 +336,7 @@ release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_recor
             return v;
         }
         WN_STEP("release:before-cas");
-    } while (!cas_acq_rel(&h->word1, &w1, n)); /* acq_rel E11 */
+    } while (!WN_WEAKER(release_unordered, cas_acq_rel, cas_relaxed, &h->word1, &w1, n)); /* acq_rel E11 */
     v.owner = owner;
     return v;
 }
@@ -366,7 +366,7 @@ wn_count_is_unique(const struct wane_header *h)
     uint64_t w1;
 
     WN_STEP("unique:word0-read");
-    w1 = load_acquire(&h->word1); /* acquire E11: what former holders wrote */
+    w1 = WN_WEAKER(unique_unordered, load_acquire, load_relaxed, &h->word1); /* acquire E11: what former holders wrote */
     if (w1 & WN_WEAK)
         return false;
     if (w1 & WN_MERGED)

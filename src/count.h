@@ -57,7 +57,8 @@ struct wn_room {
 static inline bool
 wn_count_is_plain_death(struct wane_header *h, uint64_t w0, const struct wn_record *r)
 {
-    return (w0 & (WN_OWNER_MASK | WN_LOCAL_MASK)) == (r->pub.me | 1) && !(load_acquire(&h->word1) & WN_KNOWN);
+    return (w0 & (WN_OWNER_MASK | WN_LOCAL_MASK)) == (r->pub.me | 1) &&
+           !(WN_WEAKER(plain_death_unordered, load_acquire, load_relaxed, &h->word1) & WN_KNOWN);
 }
 
 /* Give one unit back that is not that, standing on r (wane_self.me is its owner id). */
@@ -82,7 +83,8 @@ wn_count_release_of_many(struct wane_header *h, const struct wn_type *t)
     if (WN_CHECKS >= 1)
         wn_check_words(h, w0, w1);
     WN_STEP("release:before-cas");
-    return cas_acq_rel(&h->word1, &w1, w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
+    return WN_WEAKER(many_release_unordered, cas_acq_rel, cas_relaxed, &h->word1, &w1,
+                     w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
 }
 
 void wn_count_retained(struct wane_header *h, uint64_t old);

@@ -223,7 +223,7 @@ wn_driver_act_for(struct wn_record *r, uint32_t bits, bool force)
     acting = r;
     tend_as(r, bits);
     acting = NULL;
-    fetch_and_release(&r->pub.claim, ~WN_CLAIM_HELD); /* release E3 */
+    WN_WEAKER(claim_end_unordered, fetch_and_release, fetch_and_relaxed, &r->pub.claim, ~WN_CLAIM_HELD); /* release E3 */
     return true;
 }
 

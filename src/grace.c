@@ -11,6 +11,7 @@
 
 #include "probe.h"
 #include "record.h"
+#include "step.h"
 
 struct wane_atomic64 wane_epoch = {WANE_ONE_EPOCH | 1};
 
@@ -131,7 +132,7 @@ bool
 wn_grace_done(uint64_t ticket)
 {
     /* acquire E4: everything that the ended sections did. */
-    return load_acquire(&done) >= ticket;
+    return WN_WEAKER(scan_unordered, load_acquire, load_relaxed, &done) >= ticket;
 }
 
 static void
@@ -152,7 +153,7 @@ barrier_epoch(uint64_t ticket)
     if (g >= ticket)
         return g;
     g = load_acquire(&wane_epoch) & ~WANE_NEST;
-    if (!wn_membarrier())
+    if (!WN_MUTANT(poll_no_membarrier) && !wn_membarrier())
         wn_full_fence(&fence_word);
     raise_to(&barriered, g);
     return g;
@@ -175,7 +176,7 @@ wn_grace_poll(uint64_t ticket)
             continue;
         /* acquire E4: pairs with leave. */
         shows = wn_grace_shows(r); /* before the look */
-        ctr = load_acquire(&r->pub.ctr);
+        ctr = WN_WEAKER(scan_unordered, load_acquire, load_relaxed, &r->pub.ctr);
         if ((ctr & WANE_NEST) && (ctr & ~WANE_NEST) < min)
             min = ctr & ~WANE_NEST;
         /* Whoever adopts it after this look sees the FENCE bit. */

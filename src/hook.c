@@ -6,6 +6,7 @@
 #include <wane/wane.h>
 
 #include "memory.h"
+#include "step.h"
 
 int
 wn_hook_set(struct wane_atomic_ptr *place, void (*fn)(void), void *arg, uint64_t number)
@@ -17,7 +18,7 @@ wn_hook_set(struct wane_atomic_ptr *place, void (*fn)(void), void *arg, uint64_t
         return -ENOMEM;
     if (fresh)
         *fresh = (struct wn_hook){fn, arg, number};
-    old = exchange_acq_rel(place, (void *)fresh); /* release E8 */
+    old = WN_WEAKER(hook_unordered, exchange_acq_rel, exchange_relaxed, place, (void *)fresh); /* release E8 */
     if (old)
         (void)wane_free_deferred(old, NULL); /* without memory: a leak of three words */
     return 0;

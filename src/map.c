@@ -17,8 +17,7 @@
  *  2  The value word is one of: a reference; 0, the key is absent; CLOSED, the key is absent and the entry has left or
  *     is about to. Only who holds the lock writes CLOSED, only over 0, and only he writes over it. So an entry that was
  *     closed before its table was copied stays empty, and no value can get lost in it.
- *  3  While nobody holds the lock: an entry is in the current table <=> it is not closed.
- *     A replaced table never changes, but for the mark LEFT.
+ *  3  While nobody holds the lock: an entry is in the current table <=> it is not closed. A replaced one only gets marks LEFT.
  *  4  count = values present; used = slots taken in the current table = entries, empty ones included.
  *
  * Race: a rebuild drops the empty entry of a key, a writer stores into it
@@ -27,14 +26,14 @@
  *     CAS value 0 -> CLOSED                        CAS value 0 -> object
  *       lost: the entry has a value; it is copied    lost to CLOSED: goes for the lock, adds the key anew
  *
- * Tracing while it changes: as in vec.c. One load of the table, each of its slots shown once. A rebuild silently moves
- * the units of the entries that stay; those of the closed ones leave with the old table: it gives them back when it
- * dies, a grace period after the new table was published. Nothing else moves; values stay in the slot of their entry.
- * An adder stores an empty entry, which leads nowhere, so this store closes no cycle; storing the value may.
+ * Tracing while it changes: as in vec.c. One load of the table, each of its slots shown once. A rebuild silently moves the units
+ * of the entries that stay; those of the closed ones leave with the old table, which gives them back when it dies, a grace period
+ * after the new one was published. Nothing else moves; values stay in the slot of their entry. An adder stores an empty entry,
+ * which leads nowhere, so this store closes no cycle; storing the value may.
  *
- * No user code runs under the lock: it is held inside a section, where slot operations run no callbacks, and nothing is
- * released under it. No section waits for it: who finds it taken leaves, waits, and tries again. (A caller who has a
- * section of his own open takes that one along; the holder never waits for a grace period, so this ends.)
+ * No user code runs under the lock: it is held inside a section, where slot operations run no callbacks, and nothing is released
+ * under it. No section waits for it: who finds it taken leaves, waits, and tries again. (A caller who has a section of his own
+ * open takes that one along; the holder never waits for a grace period, so this ends.)
  *
  * Orderings
  *  M1  table pointer: publish (release) -> current (acquire): capacity and slots of a fresh table
@@ -49,6 +48,7 @@
 #include <wane/observe.h>
 
 #include "hash.h"
+#include "step.h"
 
 struct entry {
     wane_slot value;
@@ -176,9 +176,8 @@ find(const struct table *t, uint64_t hash, const char *key)
     }
 }
 
-/* Under the lock, or before t is published: the unit that the word stands for is in t from here on. Not by the slot calls, which
- * would have to know that the entry is in a slot now (slot.c, "What no slot holds"): entries have sizes of their own, and objects
- * of such types never count as being in a hand. */
+/* Under the lock, or before t is published: the unit that the word stands for is in t from here on. Not by the slot calls, for
+ * entries have sizes of their own: objects of such types never count as being in a hand (slot.c, "What no slot holds"). */
 static void
 place(struct table *t, uint64_t hash, void *word)
 {
@@ -355,8 +354,7 @@ rebuild(struct wane_map *map, struct luggage *with)
     if (t)
         move_words(with->fresh, t);
     with->old = t;
-    /* release M1: the slots and the capacity. */
-    WANE_STORE_RELEASE(&map->table, with->fresh);
+    WN_WEAKER(map_unordered, WANE_STORE_RELEASE, WANE_STORE_RELAXED, &map->table, with->fresh); /* release M1: slots, capacity */
     with->fresh = NULL;
     return true;
 }

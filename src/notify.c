@@ -64,7 +64,8 @@ push(struct wn_notes *notes, struct note *n)
         if ((head & CLOSED) && !WN_MUTANT(notify_ignores_death))
             return false;
         n->next = (struct note *)(uintptr_t)(head & ~CLOSED);
-    } while (!cas_acq_rel(&notes->head, &head, (uint64_t)(uintptr_t)n | (head & CLOSED))); /* release E18 */
+    } while (!WN_WEAKER(note_unordered, cas_acq_rel, cas_relaxed, &notes->head, &head,
+                        (uint64_t)(uintptr_t)n | (head & CLOSED))); /* release E18 */
     return true;
 }
 

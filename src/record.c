@@ -116,6 +116,10 @@ make(void)
     store_release(&wn_records[id], (void *)r); /* release E8 */
     /* The fallback may have begun after the bits were read: it either sees the record or is seen here. Full fences on both sides,
      * between the own store and the look at the other's. */
+    if (WN_MUTANT(record_made_no_fence)) {
+        store_relaxed(&r->pub.claim, load_relaxed(&r->pub.claim) | wn_grace_claim_bits());
+        return r;
+    }
     wn_full_fence(&fence_word);
     fetch_or_seq_cst(&r->pub.claim, wn_grace_claim_bits());
     return r;
@@ -142,7 +146,7 @@ wn_record_adopt(void)
 void
 wn_record_free(struct wn_record *r)
 {
-    store_release(&r->holder, 0u); /* release E9 */
+    WN_WEAKER(record_freed_unordered, store_release, store_relaxed, &r->holder, 0u); /* release E9 */
 }
 
 void

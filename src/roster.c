@@ -5,6 +5,7 @@
 
 #include "header.h"
 #include "memory.h"
+#include "step.h"
 
 #define GROUP 4096 /* bytes, and alignment: a cell's group is found by its address */
 #define CELLS ((GROUP - 2 * sizeof(void *)) / sizeof(struct wane_atomic_ptr))
@@ -58,8 +59,8 @@ add_group(struct wn_roster *roster, void *member)
     store_relaxed(&g->cell[0], member);
     do
         g->next = old;
-    while (!cas_acq_rel(&roster->groups, &old, (void *)g)); /* release E8: its cells */
-    store_release(&roster->hint, (void *)g); /* release E8 */
+    while (!WN_WEAKER(roster_unordered, cas_acq_rel, cas_relaxed, &roster->groups, &old, (void *)g)); /* release E8: its cells */
+    WN_WEAKER(roster_unordered, store_release, store_relaxed, &roster->hint, (void *)g); /* release E8 */
     return &g->cell[0];
 }
 

@@ -56,7 +56,8 @@ confirm(struct wn_record *r)
     claim = load_acquire(&r->pub.claim); /* acquire E3 */
     if (claim & WN_CLAIM_FENCE) {
         /* seq_cst: the full fence that membarrier would have been (E2), on the word itself. */
-        exchange_seq_cst(&r->pub.ctr, (load_acquire(&wane_epoch) & ~WANE_NEST) | 1);
+        if (!WN_MUTANT(enter_no_fence))
+            exchange_seq_cst(&r->pub.ctr, (load_acquire(&wane_epoch) & ~WANE_NEST) | 1);
         store_release(&r->fenced, 1u);
         claim = __atomic_load_n(&r->pub.claim.value, __ATOMIC_SEQ_CST);
     }

@@ -148,7 +148,10 @@ displace(wane_slot *slot, uintptr_t bits)
 
     (void)wn_unit_defer_reserve(wn_standing());
     /* seq_cst: acq_rel for E5; total for the two looks of a closing ring (stored). */
-    old = object_of(__atomic_exchange_n(&slot->bits, bits, __ATOMIC_SEQ_CST));
+    if (WN_MUTANT(displace_unordered))
+        old = object_of(__atomic_exchange_n(&slot->bits, bits, __ATOMIC_RELAXED));
+    else
+        old = object_of(__atomic_exchange_n(&slot->bits, bits, __ATOMIC_SEQ_CST));
     WN_STEP("slot:displaced");
     return old;
 }

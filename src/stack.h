@@ -12,6 +12,7 @@
 #define WN_STACK_H
 
 #include "atomic.h"
+#include "step.h"
 
 struct wn_link {
     struct wn_link *next;
@@ -25,7 +26,8 @@ wn_stack_push_chain(struct wane_atomic_ptr *top, struct wn_link *first, struct w
 
     do
         last->next = old;
-    while (!cas_seq_cst(top, &old, (void *)first)); /* release E7: the links and what they carry; seq_cst: tend.c */
+    /* release E7: the links and what they carry; seq_cst: tend.c */
+    while (!WN_WEAKER(push_unordered, cas_seq_cst, cas_relaxed, top, &old, (void *)first));
 }
 
 static inline void
@@ -40,7 +42,7 @@ wn_stack_take(struct wane_atomic_ptr *top)
 {
     if (!load_relaxed(top)) /* relaxed: an empty look needs no order */
         return NULL;
-    return exchange_acq_rel(top, NULL); /* acquire E7 */
+    return WN_WEAKER(take_unordered, exchange_acq_rel, exchange_relaxed, top, NULL); /* acquire E7 */
 }
 
 #endif

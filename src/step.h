@@ -35,4 +35,7 @@ extern enum wn_mutant wn_mutant; /* c: set before main and before the library's 
 #define WN_MUTANT(name) false
 #endif
 
+/* An access of atomic.h with its order, or with a weaker one. */
+#define WN_WEAKER(name, order, weaker, ...) (WN_MUTANT(name) ? weaker(__VA_ARGS__) : order(__VA_ARGS__))
+
 #endif

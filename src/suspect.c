@@ -139,7 +139,7 @@ wn_collecting_begin(void)
     static struct wane_atomic32 fence_word;
 
     store_release(&wn_collecting, 1u);
-    if (!wn_membarrier()) /* the mutators' half is in death.h */
+    if (!WN_MUTANT(collecting_no_membarrier) && !wn_membarrier()) /* the mutators' half is in death.h */
         wn_full_fence(&fence_word);
     WN_STEP("suspect:begin");
     return wn_grace_is_settled();

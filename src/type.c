@@ -86,9 +86,9 @@ register_locked(struct wane_type *d)
     /* Leaves are never candidates. */
     t->word0 = (uint64_t)id << WN_TYPE_SHIFT | (t->can_hold ? WN_UNSTORED : t->traced ? 0 : WANE_QUIET);
     /* release E6: the entry, for whoever reads it by an id or through the declaration. */
-    store_release(&wn_types[id], (void *)t);
-    store_release(&count, id);
-    store_release(&d->id, id);
+    WN_WEAKER(type_unordered, store_release, store_relaxed, &wn_types[id], (void *)t);
+    WN_WEAKER(type_unordered, store_release, store_relaxed, &count, id);
+    WN_WEAKER(type_unordered, store_release, store_relaxed, &d->id, id);
     return t;
 }
 

@@ -130,7 +130,7 @@ add_due_finalizer(struct wane_header *h)
 
     do
         p->next = old;
-    while (!cas_acq_rel(&wn_final_due, &old, (void *)h)); /* release E7 */
+    while (!WN_WEAKER(due_unordered, cas_acq_rel, cas_relaxed, &wn_final_due, &old, (void *)h)); /* release E7 */
     wn_wake_finalizer();
 }
 

@@ -51,7 +51,7 @@ fi
 refuses "$(flags --cflags --libs)"
 
 # ---- Files ----
-for header in "$(dirname "$program")"/../include/wane/*.h; do
+for header in "$(dirname "$program")"/../include/wane/*.h*; do
     [ -e "$prefix/include/wane/${header##*/}" ] || fail "not installed: ${header##*/}"
 done
 [ -e "$lib/cmake/wane/waneConfig.cmake" ] || fail "no package for CMake"

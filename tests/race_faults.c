@@ -195,6 +195,7 @@ drv_12_thread_that_stops_at_any_step_stops_nobody(void **state)
         assert_true(wait_for(&is_stopped, false));
     }
     faults_end();
+    printf("# %d named steps: a thread has stopped at each\n", step_count);
 }
 
 /* ---- A fork --------------------------------------------------------------------------------------------------------- */
@@ -282,6 +283,7 @@ life_19_fork_while_a_thread_is_at_any_step(void **state)
             give_up("%s: the child ends with %#x", steps[i], (unsigned)status);
     }
     faults_end();
+    printf("# %d named steps: the process has forked at each\n", step_count);
 }
 
 int

@@ -4,9 +4,10 @@
 
 Each file is analyzed with the flags with which BUILD compiles it for the shared library. Where a tool is wrong, the line that it
 names says so: `NOLINT(CHECK)` with the reason, CHECK being clang-tidy's, or gcc's without -W; NOLINTNEXTLINE on the line before.
-One for gcc that nothing needs any more is an error.
+One for gcc that nothing needs any more is an error. What all files give is left in build/check/results.json (tools/evidence.py).
 """
 import concurrent.futures
+import datetime
 import json
 import os
 import pathlib
@@ -21,6 +22,7 @@ CHECKS = ",".join(("-*", "clang-analyzer-*", "bugprone-*",
                    "-clang-analyzer-security.insecureAPI.*",        # asks for memcpy_s
                    "-bugprone-casting-through-void",                # how one says that the alignment is meant (-Wcast-align)
                    "-bugprone-easily-swappable-parameters", "-bugprone-reserved-identifier"))  # taste; _GNU_SOURCE
+RESULTS = pathlib.Path(__file__).resolve().parent.parent / "build/check/results.json"
 OPTIONS_WITH_VALUE = {"-o", "-MF", "-MQ"}
 
 
@@ -93,7 +95,21 @@ def analyze(build, names):
                 for job in (pool.submit(gcc, build, path, options), pool.submit(tidy, program, build, path, options))]
         problems = [problem for job in work for problem in job.result()]
     print("\n".join([*problems, f"{len(chosen)} files, {len(problems)} complaints of {program} and gcc -fanalyzer"]))
+    if not names:
+        save({"files": len(chosen), "complaints": len(problems), "tools": [version(program), version("gcc")],
+              "excused": sum(path.read_text().count("NOLINT") for path, _ in chosen)})
     return len(problems)
+
+
+def version(program):
+    done = subprocess.run([program, "--version"], capture_output=True, text=True)
+    return next((line.strip() for line in done.stdout.splitlines() if re.search(r"\d+\.\d+", line)), program)
+
+
+def save(results):
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    RESULTS.write_text(json.dumps({"date": date, **results}) + "\n")
 
 
 PLANTED = {

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Which test fails with each mutant of src/mutants.h? usage: mutants.py BUILD [--tsan BUILD] [--quick] [NAME ...]; mutants.py
---list-tsan; mutants.py --self-test
+"""Which test fails with each mutant of src/mutants.h? usage: mutants.py BUILD [--tsan BUILD] [--quick] [--weak] [NAME ...];
+mutants.py --list-tsan; mutants.py --self-test
 
 tests/mutants.txt says for each what is tried first: its killer. Where that passes, the other fast programs are tried until one
-fails. A killer that fails without a mutant is an error. --quick: a third of the mutants, another one each day. Prints a table
-and writes it to build/mutants/results.json; exit status 1 if a mutant survives, or the table and the list differ.
+fails. A killer that fails without a mutant is an error. --quick: a third of the mutants, another one each day, and of the weak
+ones a fifteenth. --weak: those only that tests on x86 cannot show (a race report, the explorer's store buffers, a model stands
+for them). Prints a table, by what each is killed, and writes it to build/mutants/results.json; exit status 1 if a mutant
+survives, or the table and the list differ.
 """
 import concurrent.futures
 import datetime
@@ -24,7 +26,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build/mutants/results.json"
 LIMIT = 90  # seconds: generous
 TRIES = 3  # of the killer that is known, before others are asked
-KINDS = ("model", "tsan", "timeout", "equivalent:")
+KINDS = ("model", "tsan", "explorer", "timeout", "equivalent:")
+WEAK = ("model", "tsan", "explorer")
+RACE = 66  # the exit status of the race detector
+SCHEDULES = 20000  # of the explorer, for each of its programs
 
 
 # ---- The two lists -------------------------------------------------------------------------------------------------
@@ -75,7 +80,10 @@ class Tests:
             env["WANE_MUTANT"] = mutant
         if self.hasty and mutant:  # without one nothing should have to wait
             env["WANE_TEST_PATIENCE"] = "4000"
-        wrap = ["setarch", "-R"] if "tsan" in self.build.name else []
+        wrap = []
+        if "tsan" in self.build.name:
+            wrap = ["setarch", "-R"]
+            env["TSAN_OPTIONS"] = f"exitcode={RACE}:halt_on_error=1"
         master, slave = pty.openpty()  # a terminal: what a program says is seen before it dies
         process = subprocess.Popen(wrap + test["cmd"], env=env, stdin=subprocess.DEVNULL, stdout=slave,
                                    stderr=subprocess.DEVNULL, start_new_session=True, cwd=self.build)
@@ -83,7 +91,7 @@ class Tests:
         began = time.monotonic()
         verdict, case, cases = listen(process, master, began + LIMIT)
         os.close(master)
-        if verdict == "failed" and not case:
+        if verdict in ("failed", "race") and not case:
             known = self.cases.get(name, [])
             case = known[len(cases)] if len(cases) < len(known) else ""
         return verdict, case, cases, time.monotonic() - began
@@ -108,7 +116,7 @@ def listen(process, master, end):
                     cases.append(line.split(" - ")[-1].split()[0])
             seen = len(lines)
         if verdict is None and not ready and process.poll() is not None:
-            verdict = ("failed" if process.returncode not in (0, 77) else "passed"), "", cases
+            verdict = ("passed" if process.returncode in (0, 77) else "race" if process.returncode == RACE else "failed"), "", cases
         elif verdict is None and time.monotonic() > end:
             verdict = "timeout", "", cases
     kill(process)
@@ -152,7 +160,9 @@ class Hunt:
         kind, what = self.killers[mutant]
         began = time.monotonic()
         killer, case = self.first(mutant, kind, what)
-        if killer is None and kind in ("test", "timeout", "tsan"):
+        if killer is None and kind == "tsan":
+            killer, case = self.another_race(mutant, what)
+        elif killer is None and kind in ("test", "timeout"):
             killer, case = self.any_other(mutant, what)
         return {"mutant": mutant, "killer": killer, "case": case, "expected": f"{kind} {what}",
                 "seconds": round(time.monotonic() - began, 2)}
@@ -162,12 +172,14 @@ class Hunt:
             return "equivalent", what
         if kind == "model":
             return self.by_model(what)
+        if kind == "explorer":
+            return self.by_explorer(mutant, what)
         tests = self.tsan if kind == "tsan" else self.tests
         if tests is None:
             return "not run", "no build with the race detector"
         for _ in range(TRIES):
             verdict, case, _, _ = tests.run(what, mutant)
-            if verdict == "failed" or verdict == "timeout" and kind == "timeout":
+            if verdict == ("race" if kind == "tsan" else "failed") or verdict == "timeout" and kind == "timeout":
                 return (what if kind == "test" else f"{kind} {what}"), case
         return None, ""
 
@@ -178,6 +190,25 @@ class Hunt:
         done = subprocess.run([ROOT / "tests/model/run.sh", f"{ROOT}/tests/model/{file}:{variant}"],
                               stdout=subprocess.DEVNULL)
         return (None, "") if done.returncode else (f"model {file}", variant)
+
+    def by_explorer(self, mutant, program):
+        explore = self.tests.build / "tests/explore/explore"
+        if not explore.exists():
+            return "not run", "no explorer in this build"
+        text = subprocess.run([explore, program, "--mutant", mutant, "--schedules", str(SCHEDULES)], stdout=subprocess.PIPE,
+                              text=True).stdout
+        found, schedule = re.search(rf"^{program}: (.*)$", text, re.M), re.search("--replay '(.*)'$", text, re.M)
+        if not found or not schedule:
+            return None, ""
+        without = subprocess.run([explore, "--replay", schedule[1]], stdout=subprocess.DEVNULL)
+        return (None, "") if without.returncode else (f"explorer {program}", found[1])
+
+    def another_race(self, mutant, tried):
+        for name in sorted({what for kind, what in self.killers.values() if kind == "tsan"} - {tried}):
+            verdict, case, _, _ = self.tsan.run(name, mutant)
+            if verdict == "race":
+                return f"tsan {name}", case
+        return None, ""
 
     def any_other(self, mutant, tried):
         for name in sorted(self.tests.test, key=lambda n: (self.tests.seconds.get(n, 99), "steps" in n, n)):
@@ -196,12 +227,13 @@ def jobs():
     return os.cpu_count() or 1
 
 
-def choose(names, wanted, quick):
+def choose(names, weak, wanted, quick, only_weak):
     unknown = [name for name in wanted if name not in names]
     if unknown:
         raise SystemExit("no such mutant: " + " ".join(unknown))
     day = datetime.date.today().timetuple().tm_yday
-    return [name for i, name in enumerate(names) if (not wanted or name in wanted) and (not quick or (i + day) % 3 == 0)]
+    return [name for i, name in enumerate(names) if (not wanted or name in wanted) and (not only_weak or name in weak)
+            and (not quick or (i + day) % (15 if name in weak else 3) == 0)]
 
 
 def report(rows, names, whole):
@@ -214,8 +246,20 @@ def report(rows, names, whole):
     print(f"{len(rows) - len(left) - len(not_run)} of {len(rows)} mutants killed" +
           (f", {len(not_run)} not run: {' '.join(not_run)}" if not_run else "") +
           (f", survivors: {' '.join(left)}" if left else ""))
+    print("by: " + ", ".join(f"{kind} {n}" for kind, n in by_what(rows).items()))
     save(rows, names, whole)
     return not left
+
+
+def by_what(rows):
+    """{"test": N, "tsan": N, ..} of what was killed; "equivalent" is not."""
+    sums = {}
+    for row in rows:
+        if row["killer"] not in (None, "not run"):
+            first = row["killer"].split()[0]
+            kind = first if first in (*WEAK, "timeout", "equivalent") else "test"
+            sums[kind] = sums.get(kind, 0) + 1
+    return dict(sorted(sums.items()))
 
 
 def save(rows, names, whole):
@@ -237,8 +281,14 @@ def self_test():
     if names != {"a": "x", "b": "y (z)"} or killers != right or len(differences(names, killers)) != 3:
         raise SystemExit(f"{names} {killers}")
     if [verdict_of("echo ok 1 - a; exit 0"), verdict_of("echo ok 1 - a; echo not ok 2 - b; sleep 9"),
-            verdict_of("echo ok 1 - a; kill -6 $$")] != [("passed", "", ["a"]), ("failed", "b", ["a"]), ("failed", "", ["a"])]:
+            verdict_of("echo ok 1 - a; kill -6 $$"), verdict_of(f"exit {RACE}")] != [
+                ("passed", "", ["a"]), ("failed", "b", ["a"]), ("failed", "", ["a"]), ("race", "", [])]:
         raise SystemExit("what programs say is not understood")
+    if by_what([{"killer": k} for k in ("race_a", "tsan race_a", "model a.pml", None, "explorer claim", "race_b")]) != {
+            "explorer": 1, "model": 1, "test": 2, "tsan": 1}:
+        raise SystemExit("killers are counted wrong")
+    if choose(["a", "b"], {"b"}, [], False, True) != ["b"] or len(choose([*map(str, range(30))], set(), [], True, False)) != 10:
+        raise SystemExit("the wrong mutants are chosen")
 
 
 def verdict_of(script):
@@ -261,14 +311,15 @@ def main():
     quick = "--quick" in arguments
     tsan = Tests(arguments[arguments.index("--tsan") + 1], quick) if "--tsan" in arguments else None
     wanted = [a for i, a in enumerate(arguments[1:], 1) if not a.startswith("--") and arguments[i - 1] != "--tsan"]
-    chosen = choose(list(names), wanted, quick)
+    weak = {name for name, (kind, _) in killers.items() if kind in WEAK}
+    chosen = choose(list(names), weak, wanted, quick, "--weak" in arguments)
     hunt = Hunt(Tests(arguments[0], quick), tsan, killers)
     problems = problems or hunt.baseline(chosen)
     if problems:
         raise SystemExit("\n".join(problems))
     with concurrent.futures.ThreadPoolExecutor(jobs()) as pool:
         rows = list(pool.map(hunt.kill, chosen))
-    sys.exit(0 if report(rows, list(names), not wanted and not quick) else 1)
+    sys.exit(0 if report(rows, list(names), chosen == list(names)) else 1)
 
 
 if __name__ == "__main__":

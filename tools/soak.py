@@ -3,7 +3,8 @@
 """Run everything in turn for hours, and report. usage: soak.py --hours N [--builds plain,asan,tsan] [NAME ...]; soak.py --self-test
 
 In turn, in each build: the stress programs and depgraph, each time with a new seed; the race_* tests, again and again for a tenth
-of a stress program's slice; and once, if the soak is of an hour or more, each model with the larger bounds that its head names.
+of a stress program's slice. If the soak is of an hour or more: the random programs of the plain build under memcheck, too; and
+once, what else is run there (tools/valgrind.py), and each model with the larger bounds that its head names.
 NAME: only programs whose names contain it. A failure is noted, with the line that replays it, and the soak goes on.
 
 It ends when the hours are over, or by SIGINT or SIGTERM. What it leaves, written anew after each run, in build/soak:
@@ -22,6 +23,7 @@ import pathlib
 import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +33,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LONGEST_SLICE = 300  # seconds of a stress program
 RACE_SHARE = 0.1     # .. of which a race test gets so much
-MODELS_FROM = 1      # hours of a soak
+LONG_FROM = 1        # hours of a soak: models and memcheck, too
 OVERTIME = 10        # a stress program goes on for so many times its seconds until it has seen what it is there for
 PATIENCE = 240       # seconds after that: it hangs
 AFTER_END = 60       # .. after the soak's end: it is cut off
@@ -73,7 +75,15 @@ def programs(root, build):
     return [p for p in found if p.is_file() and os.access(p, os.X_OK)]
 
 
-def jobs(root, builds, names, with_models):
+def under_memcheck():
+    if not shutil.which("valgrind"):
+        return []
+    memcheck = ["valgrind", "-q", "--fair-sched=yes", "--error-exitcode=99", "build/plain/stress/stress_random"]
+    return [Job("memcheck", "stress_random", memcheck, "stress"),
+            Job("memcheck", "tests", [sys.executable, "tools/valgrind.py", "build/plain", "--jobs", "1"], "model")]
+
+
+def jobs(root, builds, names, is_long):
     """In the order of a round: a program in one build, then in the next."""
     all_jobs = []
     for number, build in enumerate(builds):
@@ -84,7 +94,8 @@ def jobs(root, builds, names, with_models):
             all_jobs.append(((place, number), Job(build, path.name, command, "race" if path.name.startswith("race_") else "stress")))
     all_jobs.sort(key=lambda pair: pair[0])
     chosen = [job for _, job in all_jobs]
-    for model in sorted((root / "tests/model").glob("*.pml")) if with_models else []:
+    chosen += under_memcheck() if is_long else []
+    for model in sorted((root / "tests/model").glob("*.pml")) if is_long else []:
         for line in re.findall(r"^ \* LARGER: *(.*)$", model.read_text(), re.M):
             chosen += [Job("model", f"{model.stem}+{bounds}", ["tests/model/run.sh", f"tests/model/{model.name}+{bounds}"], "model")
                        for bounds in line.split()]
@@ -358,7 +369,7 @@ def main():
     options = parser.parse_args()
     builds = options.builds.split(",")
     broken = [build for build in builds if subprocess.run([ROOT / "dev", "build", build]).returncode]
-    chosen = jobs(ROOT, builds, options.names, options.hours >= MODELS_FROM and "plain" in builds)
+    chosen = jobs(ROOT, builds, options.names, options.hours >= LONG_FROM and "plain" in builds)
     if not chosen:
         sys.exit("nothing to run: no such program, or nothing is built")
     soak = Soak(ROOT, options.hours, chosen)

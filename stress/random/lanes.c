@@ -7,9 +7,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Until the end, or until the thread shall end. True: there is more. */
-static bool
-go_on(struct lane *l)
+bool
+lane_work(struct lane *l)
 {
     bool turn = false;
 
@@ -59,7 +58,7 @@ run_turn(void *arg)
     free(arg);
     if (t.first)
         (void)pthread_barrier_wait(&all_begin);
-    more = go_on(t.lane);
+    more = lane_work(t.lane);
     if (!t.first)
         pthread_join(t.last, NULL);
     if (more) {
@@ -76,7 +75,7 @@ program_run(bool here)
 {
     if (here) {
         for (unsigned i = 0; i < world.lanes; i++)
-            while (go_on(&world.lane[i]))
+            while (lane_work(&world.lane[i]))
                 ;
         return;
     }

@@ -14,13 +14,13 @@ void
 world_fail(const char *format, ...)
 {
     const struct program *p = world.lane[0].program;
+    char                  what[200];
     va_list               args;
 
     va_start(args, format);
-    fprintf(stderr, "random program %llu: FAILED: ", p ? (unsigned long long)p->seed : 0);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(what, sizeof what, format, args);
     va_end(args);
+    fprintf(stderr, "random program %llu: FAILED: %s\n", p ? (unsigned long long)p->seed : 0, what);
     abort();
 }
 

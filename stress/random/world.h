@@ -129,6 +129,9 @@ void lane_do(struct lane *l, struct op op, int32_t id); /* id: of what it makes 
 /* End its sections; what it has shared, if it ends for ever. */
 void lane_close(struct lane *l, bool for_ever);
 
+/* Until the list's end, or until the thread shall end. True: there is more. */
+bool lane_work(struct lane *l);
+
 /* Work through all lanes, each on threads of its own (or, alone, on this one). */
 void program_run(bool here);
 

@@ -23,7 +23,7 @@
 
 #include "shim.h"
 
-#define EX_THREADS 12
+#define EX_THREADS 16
 #define EX_MOST_CHOICES 4096
 #define EX_NONE UINT32_MAX
 #define EX_ALWAYS 1
@@ -166,12 +166,20 @@ struct ex_program {
     void (*check)(void);              /* on the main thread, at the end */
     bool background, fences;          /* the library's own threads run; as where there is no membarrier */
     bool deceived;                    /* the collector's first phase suspects whatever it looks at */
+    bool random;                      /* there are many of it, by a seed (random.c) */
 };
 extern const struct ex_program *const ex_programs[];
 
 void ex_program_run(void); /* the main coroutine: one program from its beginning to the last check */
 void ex_program_step(const char *name); /* a named step was reached */
 void ex_choices(bool on);
+
+/* random.c: which random program is run */
+void     ex_random_begin(void); /* once */
+void     ex_random_choose(uint64_t seed);
+void     ex_random_draw(uint64_t seed, uint64_t number); /* for the run with this number of a search */
+uint64_t ex_random_seed(void);
+bool     ex_random_read(const char *file); /* this one from now on */
 
 #define EXPECT(condition) ((condition) ? (void)0 : ex_fail("%s: expected %s", EX_WHERE, #condition))
 

@@ -17,11 +17,12 @@ static const char usage[] =
     "  --seconds N     in all, instead\n"
     "  --seed N        (1; 0: of the time)\n"
     "  --bound N       exhaustive: switches in one schedule (2)\n"
+    "  --program FILE  this random program, and no others\n"
     "  --replay TEXT   one schedule, or a file with one, and say what happens\n"
     "  --mutant NAME   with one step of a protocol taken out (src/mutants.h)\n"
     "  --mutants       each mutant that is known to fail: after how many schedules?\n"
     "  --survey        all mutants against all programs: who finds what?\n"
-    "  --results FILE  the sums, as JSON\n"
+    "  --results FILE  the sums are appended, as JSON\n"
     "  --list          the programs\n";
 
 static struct {
@@ -31,7 +32,7 @@ static struct {
     uint64_t    schedules, seed;
     double      seconds;
     unsigned    bound;
-    const char *replay, *mutant, *results;
+    const char *replay, *mutant, *results, *file;
     bool        mutants, survey, list;
 } o = {.seed = 1, .bound = 2, .how = EX_BY_BOTH};
 
@@ -42,13 +43,13 @@ refuse(const char *what)
     exit(2);
 }
 
+static const char *const strategies[] = {"both", "random", "pct", "exhaustive"};
+
 static enum ex_how
 how_named(const char *name)
 {
-    static const char *const names[] = {"both", "random", "pct", "exhaustive"};
-
     for (unsigned i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0)
+        if (strcmp(name, strategies[i]) == 0)
             return (enum ex_how)i;
     refuse("no such strategy");
 }
@@ -70,6 +71,8 @@ option(const char *name, const char *value)
         o.replay = value;
     else if (strcmp(name, "--mutant") == 0)
         o.mutant = value;
+    else if (strcmp(name, "--program") == 0)
+        o.file = value;
     else if (strcmp(name, "--results") == 0)
         o.results = value;
     else
@@ -110,14 +113,30 @@ is_wanted(const struct ex_program *p)
     return wanted;
 }
 
+/* A random program: with fewer operations. NULL: it fails with all of them only. */
+static const char *
+make_program_smaller(struct ex_found *f)
+{
+    struct ex_found *smaller = malloc(sizeof *smaller);
+    bool             is_smaller = ex_random_shrink(smaller);
+
+    if (is_smaller)
+        *f = *smaller;
+    free(smaller);
+    return is_smaller ? "FILE" : NULL;
+}
+
 static void
 tell_failure(const struct ex_program *p, struct ex_found *f)
 {
-    char *text = malloc(EX_TEXT_SIZE);
+    char       *text = malloc(EX_TEXT_SIZE);
+    const char *file = o.file;
 
     printf("%s: %s\n  schedule %" PRIu64 " of seed %" PRIu64 "\n", p->name, f->message, f->number, o.seed);
     ex_print_schedule(p, &f->first, text);
     printf("  found: %u choices%s%s\n", f->first.count, f->first.count <= 64 ? ": " : "", f->first.count <= 64 ? text : "");
+    if (p->random && !o.file)
+        file = make_program_smaller(f);
     ex_print_schedule(p, &f->shortest, text);
     printf("  shortest: %u choices%s\n", f->shortest.count, f->repeats ? "" : "; BUT IT DOES NOT FAIL AGAIN");
     ex->tells = true;
@@ -125,19 +144,23 @@ tell_failure(const struct ex_program *p, struct ex_found *f)
     ex->plan = f->shortest;
     ex_run();
     ex->tells = false;
-    printf("  again: ./dev explore%s%s --replay '%s'\n", o.mutant ? " --mutant " : "", o.mutant ? o.mutant : "", text);
+    printf("  again: ./dev explore%s%s%s%s --replay '%s'\n", o.mutant ? " --mutant " : "", o.mutant ? o.mutant : "",
+           file ? " --program " : "", file ? file : "", text);
     free(text);
 }
 
+/* One line for each run of the explorer. */
 static void
-write_results(unsigned programs, unsigned failed)
+write_results(unsigned programs, unsigned failed, double took)
 {
-    FILE *file = o.results ? fopen(o.results, "w") : NULL;
+    FILE *file = o.results ? fopen(o.results, "a") : NULL;
 
     if (!file)
         return;
-    fprintf(file, "{\"programs\": %u, \"schedules\": %" PRIu64 ", \"seed\": %" PRIu64 ", \"failures\": %u}\n", programs,
-            ex->schedules, o.seed, failed);
+    fprintf(file,
+            "{\"date\": %lld, \"programs\": %u, \"strategy\": \"%s\", \"schedules\": %" PRIu64 ", \"seed\": %" PRIu64
+            ", \"seconds\": %.0f, \"failures\": %u}\n",
+            (long long)time(NULL), programs, strategies[o.how], ex->schedules, o.seed, took, failed);
     fclose(file);
 }
 
@@ -183,7 +206,7 @@ explore_all(void)
             done++;
             failed += !explore(ex_programs[i], o.seconds > 0 ? began + o.seconds * done / wanted : 0);
         }
-    write_results(wanted, failed);
+    write_results(wanted, failed, ex_seconds() - began);
     printf("%u programs, %u failed, %.1f s\n", wanted, failed, ex_seconds() - began);
     return failed > 0;
 }
@@ -241,6 +264,9 @@ main(int argc, char **argv)
     ex->mutant = o.mutant ? ex_mutant_named(o.mutant) : 0;
     if (ex->mutant < 0)
         refuse("no such mutant");
+    ex_random_begin();
+    if (o.file && !ex_random_read(o.file))
+        refuse("no program");
     setvbuf(stdout, NULL, _IOLBF, 4096);
     ex_snapshot_take();
     if (o.list)

@@ -112,6 +112,7 @@ static const struct known {
     {WN_MUT_unshare_at_once, &shared},
     {WN_MUT_share_without_bias, &shared},
     {WN_MUT_merge_publishes_first, &merge_lives},
+    {WN_MUT_adopt_by_store, &random_programs},
 };
 
 /* As text and back it fails in the same way; with the step in its place it passes. */

@@ -53,7 +53,9 @@
     X(notified) \
     X(race_19) \
     X(race_17) \
-    X(two_decisions)
+    X(two_decisions) \
+    X(random_programs) \
+    X(random_alone)
 
 #define EX_DECLARE(name) extern const struct ex_program name;
 EX_PROGRAMS(EX_DECLARE)

@@ -116,6 +116,8 @@ draw(enum ex_how how, uint64_t seed, uint64_t number)
     ex->plan.reuse = (r >> 32) % 4 == 0;
     ex->plan.count = 0;
     ex->seed = ex_random(&state);
+    if (ex->program->random)
+        ex_random_draw(seed, number);
 }
 
 static bool
@@ -260,7 +262,10 @@ ex_search(const struct ex_program *program, enum ex_how how, uint64_t seed, uint
 void
 ex_print_schedule(const struct ex_program *program, const struct ex_schedule *s, char *out)
 {
-    out += sprintf(out, "%s/%" PRIu32 "/%s%s%s/", program->name, s->step_ns, s->buffered ? "t" : "", s->reuse ? "r" : "",
+    out += sprintf(out, "%s", program->name);
+    if (program->random)
+        out += sprintf(out, ":%" PRIu64, ex_random_seed());
+    out += sprintf(out, "/%" PRIu32 "/%s%s%s/", s->step_ns, s->buffered ? "t" : "", s->reuse ? "r" : "",
                    s->buffered || s->reuse ? "" : "-");
     for (uint32_t i = 0; i < s->count; i++) {
         const struct ex_choice *c = &s->choice[i];
@@ -300,7 +305,7 @@ parse_choice(const char *p, struct ex_choice *c)
 const struct ex_program *
 ex_parse_schedule(const char *text, struct ex_schedule *s)
 {
-    const struct ex_program *program = ex_program_named(text, strcspn(text, "/"));
+    const struct ex_program *program = ex_program_named(text, strcspn(text, ":/"));
     const char              *p = text + strcspn(text, "/");
     char                     flags[4];
     int                      used = 0;
@@ -308,6 +313,8 @@ ex_parse_schedule(const char *text, struct ex_schedule *s)
     s->count = 0;
     if (!program || sscanf(p, "/%" SCNu32 "/%3[-tr]/%n", &s->step_ns, flags, &used) != 2 || !used)
         return NULL;
+    if (program->random && text[strlen(program->name)] == ':')
+        ex_random_choose(strtoull(text + strlen(program->name) + 1, NULL, 10));
     s->buffered = strchr(flags, 't');
     s->reuse = strchr(flags, 'r');
     for (p += used; *p && *p != '\n'; p += *p == ',') {

@@ -28,6 +28,8 @@ void ex_print_schedule(const struct ex_program *program, const struct ex_schedul
 const struct ex_program *ex_parse_schedule(const char *text, struct ex_schedule *schedule); /* NULL: it is none */
 const struct ex_program *ex_program_named(const char *name, size_t length);
 
+bool ex_random_shrink(struct ex_found *found); /* random.c: what fails is made smaller, and printed. False: it is as it was */
+
 double ex_seconds(void);
 
 #endif

@@ -48,6 +48,12 @@ void     ex_fence(const char *where);
 #define __atomic_fetch_or(p, v, order)    EX_RMW(p, EX_OR, v)
 #define __atomic_fetch_and(p, v, order)   EX_RMW(p, EX_AND, v)
 #define __atomic_thread_fence(order)      ex_fence(EX_WHERE)
+/* <stdatomic.h> has these */
+#define __atomic_load(p, out, order)          (*(out) = (__typeof__(*(out)))ex_load((p), sizeof *(p), EX_WHERE))
+#define __atomic_store(p, v, order)           ex_store((p), sizeof *(p), (uint64_t)*(v), (order), EX_WHERE)
+#define __atomic_exchange(p, v, out, order)   (*(out) = (__typeof__(*(out)))EX_RMW(p, EX_XCHG, *(v)))
+#define __atomic_compare_exchange(p, expected, desired, weak, success, failure) \
+    ex_cas((p), sizeof *(p), (expected), (uint64_t)*(desired), EX_WHERE)
 #define __atomic_compare_exchange_n(p, expected, desired, weak, success, failure) \
     ex_cas((p), sizeof *(p), (expected), (uint64_t)(desired), EX_WHERE)
 

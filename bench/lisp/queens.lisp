@@ -1,0 +1,17 @@
+(define (safe? column placed)
+  (let loop ((rows placed) (distance 1))
+    (cond ((null? rows) #t)
+          ((= (car rows) column) #f)
+          ((= (car rows) (+ column distance)) #f)
+          ((= (car rows) (- column distance)) #f)
+          (else (loop (cdr rows) (+ distance 1))))))
+(define (count n placed row)
+  (if (= row n)
+      1
+      (let loop ((column 0) (sum 0))
+        (if (= column n)
+            sum
+            (loop (+ column 1)
+                  (if (safe? column placed) (+ sum (count n (cons column placed) (+ row 1))) sum))))))
+(define tasks (map (lambda (column) (spawn (lambda () (count 9 (list column) 1)))) (iota 9)))
+(print (fold + 0 (map await tasks)))

@@ -1,0 +1,6 @@
+(define (make depth) (if (= depth 0) (cons '() '()) (cons (make (- depth 1)) (make (- depth 1)))))
+(define (check tree) (if (null? (car tree)) 1 (+ 1 (check (car tree)) (check (cdr tree)))))
+(define (many n sum) (if (= n 0) sum (many (- n 1) (+ sum (check (make 11))))))
+(define kept (make 14))
+(define tasks (map (lambda (i) (spawn (lambda () (many 50 0)))) (iota 4)))
+(print (+ (check kept) (fold + 0 (map await tasks))))

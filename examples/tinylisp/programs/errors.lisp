@@ -1,0 +1,25 @@
+; Each line goes wrong, each in a way of its own.
+(car 1)
+(print (undefined-name))
+(define (f x) x) (f 1 2)
+(+ 1 'a)
+(+ 9223372036854775807 1)
+(vector-ref (make-vector 2 0) 2)
+(define (deep n) (+ 1 (deep n))) (deep 1)
+(define car 1)
+(set! nobody 1)
+(print (let ((x)) x))
+(1 2)
+(error "no luck" 'with "this" 7)
+(receive (make-channel))
+(await (spawn (lambda () (cdr '()))))
+(spawn (lambda () (receive (make-channel))))
+(let ((x 1) (y (list 1 (cons 2 (quotient 3 0))))) x)
+(print 1)) (print 2)
+(apply + 1 2)
+(cons 1)
+(define (still x) (list x 'here))
+(still 'all)
+"a string"
+still
+(print 1
