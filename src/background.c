@@ -8,6 +8,7 @@
 #include "govern.h"
 #include "loop.h"
 #include "pace.h"
+#include "page.h"
 #include "pressure.h"
 #include "stall.h"
 #include "table.h"
@@ -70,7 +71,7 @@ run(void *unused)
     while (!wn_thread_should_stop(&thread)) {
         uint32_t     value = wn_event_value(&event);
         enum wn_left left = WN_LEFT_MORE;
-        uint64_t     pause;
+        uint64_t     pause, next;
 
         /* Who drives may wait for a section for ever: this thread goes on to see that, and to say so. */
         if (wn_driver_try_begin(WN_TICK_NS)) {
@@ -79,6 +80,9 @@ run(void *unused)
         }
         wn_stall_look();
         pause = wn_pressure_attend();
+        next = wn_page_attend();
+        if (next && (!pause || next < pause))
+            pause = next;
         if (wn_final_attend() && left == WN_LEFT_NOTHING)
             left = WN_LEFT_WAITS;
         if (left != WN_LEFT_NOTHING)

@@ -190,17 +190,21 @@ static void
 say_waits(struct wn_text *t)
 {
     struct wane_stats s;
-    struct wane_stall stall;
+    struct wn_stalled found[WN_STALLS_SHOWN], *oldest = found;
+    unsigned          n = wn_stall_list(found, WN_STALLS_SHOWN);
     char              name[WN_THREAD_NAME];
 
     wane_stats(&s);
     if (s.displaced > s.applied)
         wn_text_print(t, "  displaced units that wait, of all objects: %llu\n", (unsigned long long)(s.displaced - s.applied));
-    if (!wn_stall_oldest(&stall))
+    for (unsigned i = 1; i < n; i++)
+        if (found[i].nanoseconds > oldest->nanoseconds)
+            oldest = &found[i];
+    if (!n)
         return;
-    wn_stall_thread_name(stall.tid, name);
-    wn_text_print(t, "  grace periods wait for thread %u (%s), which has been in a section for %llu ms\n", stall.tid, name,
-                  (unsigned long long)(stall.nanoseconds / 1000000));
+    wn_stall_thread_name(oldest->tid, name);
+    wn_text_print(t, "  grace periods wait for thread %u (%s), which has been in a section for %llu ms\n", oldest->tid, name,
+                  (unsigned long long)(oldest->nanoseconds / 1000000));
 }
 
 int

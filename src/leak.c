@@ -10,11 +10,15 @@
 #include <wane/observe.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "explain.h"
+#include "leak.h"
+#include "life.h"
 #include "memory.h"
 #include "record.h"
 
@@ -204,7 +208,7 @@ larger_first(const void *a, const void *b)
     return x->bytes != y->bytes ? (x->bytes < y->bytes) - (x->bytes > y->bytes) : (x->id > y->id) - (x->id < y->id);
 }
 
-static void
+static int64_t
 say_rows(struct wn_text *t, const struct rows *rows, const struct search *s)
 {
     int64_t objects = 0;
@@ -220,10 +224,11 @@ say_rows(struct wn_text *t, const struct rows *rows, const struct search *s)
     }
     if (!s)
         wn_text_string(t, "wane_observe is off: no paths\n");
+    return objects;
 }
 
-int
-wane_leak_report(int fd)
+static int
+report(int fd, int64_t *alive)
 {
     struct search  s = {.walk = {.set = &s.set, .types = wn_type_count(), .begin = begin, .edge = edge,
                                  .flush = flush, .full = full}};
@@ -237,11 +242,66 @@ wane_leak_report(int fd)
         for (uint32_t id = 1; id <= s.walk.types; id++)
             add_row(&rows, id);
         qsort(rows.row, rows.count, sizeof *rows.row, larger_first);
-        say_rows(&t, &rows, observed ? &s : NULL);
+        *alive = say_rows(&t, &rows, observed ? &s : NULL);
         rc = wn_text_done(&t);
     }
     wn_set_free(&s.set);
     wn_free(s.step);
     wn_free(rows.row);
     return rc;
+}
+
+int
+wane_leak_report(int fd)
+{
+    int64_t alive;
+
+    return report(fd, &alive);
+}
+
+/* ---- At the end of a test ------------------------------------------------------------------------------------------------- */
+
+static struct wane_atomic32 exit_status; /* a: 0: leaks do not matter */
+
+void
+wane_leak_exit(int status)
+{
+    store_relaxed(&exit_status, (uint32_t)status);
+}
+
+void
+wn_leak_init(void)
+{
+    const char *value = getenv("WANE_LEAK_EXIT");
+
+    if (value && *value)
+        wane_leak_exit((int)strtol(value, NULL, 10));
+}
+
+void
+wn_leak_forked(void)
+{
+    store_relaxed(&exit_status, 0u);
+}
+
+void
+wn_leak_at_exit(void)
+{
+    int     status = (int)load_relaxed(&exit_status), rc;
+    int64_t alive = 0;
+
+    if (!status)
+        return;
+    rc = wn_in_section() ? -EDEADLK : 0;
+    if (!rc)
+        wn_life_drain();
+    if (!rc && !wn_objects_alive())
+        return;
+    rc = rc ? rc : report(fileno(stderr), &alive);
+    if (rc)
+        fprintf(stderr, "wane: leaks cannot be looked for: %s\n", strerror(-rc));
+    if (!rc && alive <= 0)
+        return; /* immortals */
+    fflush(NULL);
+    _exit(status);
 }

@@ -21,19 +21,24 @@
 #include <unistd.h>
 
 #include <wane/collector.h>
+#include <wane/observe.h>
 
 #include "background.h"
 #include "cell.h"
 #include "collect.h"
 #include "final.h"
 #include "gate.h"
+#include "leak.h"
 #include "loop.h"
 #include "memory.h"
+#include "page.h"
 #include "pressure.h"
+#include "profile.h"
 #include "registry.h"
 #include "stall.h"
 #include "step.h"
 #include "walk.h"
+#include "where.h"
 
 #define TRIES 10 /* of a shutdown, where collections run out of time: on a busy machine, or just after membarrier was lost */
 #define MADE_BY_FINALIZERS 10000 /* finalizers that shutdown runs, besides those of the objects that it finds */
@@ -107,6 +112,9 @@ after_fork_child(void)
     wn_final_forked();
     wn_loop_forked();
     wn_stall_forked();
+    wn_page_forked();
+    wn_leak_forked();
+    wn_where_forked();
     if (!WN_MUTANT(fork_keeps_callbacks_mutex))
         wn_pressure_forked();
     wn_walk_forked();
@@ -139,7 +147,9 @@ wn_life_thread_exits(void)
 static void
 at_exit(void)
 {
+    wn_leak_at_exit();
     wn_background_stop_within(200);
+    wn_page_exit();
 }
 
 void
@@ -152,6 +162,10 @@ wn_life_init(void)
     wn_background_init();
     wn_final_init();
     wn_registry_init();
+    wn_profile_init();
+    wn_page_init();
+    wn_leak_init();
+    wn_where_init();
     if (exchange_seq_cst(&registered, 1u)) /* the child of a fork in the middle of this begins anew */
         return;
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
@@ -232,8 +246,8 @@ free_the_dead(void)
 }
 
 /* Until a round brings nothing: counted deaths, cycles, finalizers and what these let go. Or finalizers make more and more. */
-static void
-drain_everything(void)
+void
+wn_life_drain(void)
 {
     uint64_t most = most_finalizers(), before;
     int      tries = TRIES;
@@ -258,9 +272,10 @@ wane_shutdown(void)
     if (wn_in_section())
         return -EDEADLK;
     (void)wane_unfreeze();
-    drain_everything();
+    wn_life_drain();
     wn_background_stop();
     wn_final_stop();
+    wane_page_close();
     for (uint32_t id = 1; id <= wn_type_count(); id++)
         leaked += report_type(id);
     return leaked > INT_MAX ? INT_MAX : (int)leaked;

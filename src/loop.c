@@ -11,6 +11,7 @@
 #include "background.h"
 #include "driver.h"
 #include "final.h"
+#include "page.h"
 #include "pressure.h"
 #include "stall.h"
 #include "thread.h"
@@ -111,8 +112,10 @@ begin_step(void)
 static void
 end_step(enum wn_left left)
 {
-    uint64_t pause = wn_pressure_attend();
+    uint64_t pause = wn_pressure_attend(), next = wn_page_attend();
 
+    if (next && (!pause || next < pause))
+        pause = next;
     if (left != WN_LEFT_NOTHING) /* else it is off since the step began: another step may have set it meanwhile */
         set_timer(left == WN_LEFT_MORE ? 1 : WN_TICK_NS);
     else if (pause)

@@ -9,12 +9,15 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <wane/collector.h>
 #include <wane/memory.h>
 
+#include "driver.h"
 #include "histogram.h"
-#include "text.h"
+#include "metrics.h"
+#include "stall.h"
 
 struct wn_histogram wn_collection_times, wn_grace_times;
 
@@ -138,6 +141,8 @@ struct per_type {
     struct wn_text *text;
     unsigned        id;
     bool            bytes;
+    size_t          most; /* JSON: bytes of text */
+    unsigned        left_out;
 };
 
 static void
@@ -203,14 +208,16 @@ wane_metrics_write(int fd)
         add_field(&t, "wane_memory_", &memory_fields[i], value_of(&memory_fields[i], &memory));
     add_aborts(&t, aborts, phases);
     add_family(&t, "wane_type_objects", "gauge", NULL, "Objects alive, by type");
-    wane_type_stats(add_type, &(struct per_type){&t, 0, false});
+    wane_type_stats(add_type, &(struct per_type){.text = &t});
     add_family(&t, "wane_type_bytes", "gauge", "bytes", "Payload bytes alive, by type");
-    wane_type_stats(add_type, &(struct per_type){&t, 0, true});
+    wane_type_stats(add_type, &(struct per_type){.text = &t, .bytes = true});
     add_histogram(&t, "wane_collection_seconds", &wn_collection_times, "How long collections took");
     add_histogram(&t, "wane_grace_wait_seconds", &wn_grace_times, "How long the driver waited for grace periods");
     wn_text_string(&t, "# EOF\n");
     return wn_text_done(&t);
 }
+
+#define LAST_WORDS 64 /* behind the types */
 
 /* ---- JSON ---------------------------------------------------------------------------------------------------------------- */
 
@@ -236,12 +243,36 @@ static void
 add_json_type(const char *name, int64_t objects, int64_t bytes, void *arg)
 {
     struct per_type *p = arg;
+    struct wn_text  *t = p->text;
+    size_t           before = t->used;
 
-    wn_text_print(p->text, "%s{\"id\":%u,\"objects\":%lld,\"bytes\":%lld,\"name\":", p->id ? ",\n" : "", p->id + 1,
+    wn_text_print(t, "%s{\"id\":%u,\"objects\":%lld,\"bytes\":%lld,\"name\":", p->id ? ",\n" : "", p->id + 1,
                   (long long)objects, (long long)bytes);
-    wn_text_json(p->text, name);
-    wn_text_string(p->text, "}");
+    wn_text_json(t, name);
+    wn_text_string(t, "}");
     p->id++;
+    if (t->used > p->most) {
+        t->used = before;
+        p->left_out++;
+    }
+}
+
+static void
+add_json_stalls(struct wn_text *t)
+{
+    struct wn_stalled found[WN_STALLS_SHOWN];
+    unsigned          n = wn_stall_list(found, WN_STALLS_SHOWN);
+    char              name[WN_THREAD_NAME];
+
+    wn_text_string(t, "\"stalled\":[");
+    for (unsigned i = 0; i < n; i++) {
+        wn_text_print(t, "%s{\"tid\":%u,\"nanoseconds\":%llu,\"thread\":", i ? "," : "", found[i].tid,
+                      (unsigned long long)found[i].nanoseconds);
+        wn_stall_thread_name(found[i].tid, name);
+        wn_text_json(t, name);
+        wn_text_string(t, "}");
+    }
+    wn_text_string(t, "],\n");
 }
 
 /* Pairs of a bucket's end in nanoseconds (0: none) and the times in it. */
@@ -256,29 +287,41 @@ add_json_histogram(struct wn_text *t, const char *name, const struct wn_histogra
     wn_text_print(t, "]}%s", end);
 }
 
-int
-wane_stats_json_write(int fd)
+void
+wn_metrics_json(struct wn_text *t, size_t most)
 {
-    struct wn_text           t;
+    struct per_type          types = {.text = t, .most = most - LAST_WORDS};
     struct wane_stats        stats;
     struct wane_memory_stats memory;
     uint64_t                 aborts[WANE_ABORTS], phases[WANE_PHASES];
 
-    wn_text_init(&t, fd);
     wane_stats(&stats);
     wane_memory_stats(&memory);
     wane_aborts(aborts);
     wane_phases(phases);
-    wn_text_string(&t, "{");
-    add_fields(&t, "stats", stats_fields, COUNT(stats_fields), &stats);
-    add_fields(&t, "memory", memory_fields, COUNT(memory_fields), &memory);
-    add_named(&t, "aborts", abort_names, aborts, WANE_ABORTS);
-    add_named(&t, "phases", phase_names, phases, WANE_PHASES);
-    wn_text_string(&t, "\"histograms\":{");
-    add_json_histogram(&t, "collection_nanoseconds", &wn_collection_times, ",\n");
-    add_json_histogram(&t, "grace_wait_nanoseconds", &wn_grace_times, "},\n");
-    wn_text_string(&t, "\"types\":[");
-    wane_type_stats(add_json_type, &(struct per_type){&t, 0, false});
-    wn_text_string(&t, "]}\n");
+    wn_text_print(t, "{\"process\":%ld,\"nanoseconds\":%llu,\n", (long)getpid(), (unsigned long long)wn_now());
+    add_fields(t, "stats", stats_fields, COUNT(stats_fields), &stats);
+    add_fields(t, "memory", memory_fields, COUNT(memory_fields), &memory);
+    add_named(t, "aborts", abort_names, aborts, WANE_ABORTS);
+    add_named(t, "phases", phase_names, phases, WANE_PHASES);
+    wn_text_string(t, "\"histograms\":{");
+    add_json_histogram(t, "collection_nanoseconds", &wn_collection_times, ",\n");
+    add_json_histogram(t, "grace_wait_nanoseconds", &wn_grace_times, "},\n");
+    add_json_stalls(t);
+    wn_text_string(t, "\"types\":[");
+    wane_type_stats(add_json_type, &types);
+    wn_text_string(t, "]");
+    if (types.left_out)
+        wn_text_print(t, ",\n\"types_left_out\":%u", types.left_out);
+    wn_text_string(t, "}\n");
+}
+
+int
+wane_stats_json_write(int fd)
+{
+    struct wn_text t;
+
+    wn_text_init(&t, fd);
+    wn_metrics_json(&t, SIZE_MAX);
     return wn_text_done(&t);
 }

@@ -11,6 +11,7 @@
 #include "govern.h"
 #include "handoff.h"
 #include "memory.h"
+#include "profile.h"
 #include "registry.h"
 #include "room.h"
 #include "share.h"
@@ -70,20 +71,33 @@ make(const struct wn_type *t, struct wn_record *r, size_t bytes, uint32_t bin, b
     return (struct wane_header *)(void *)(p + t->prefix);
 }
 
-/* One whose size its type knows. In a section. */
-static inline void *
-make_plain(const struct wn_type *t, bool *refused)
+/* In a section. caller: where wane_new returns to. */
+static __attribute__((noinline, cold)) void
+note(struct wane_header *h, const struct wn_type *t, size_t bytes, void *caller)
+{
+    uint32_t state = load_relaxed(&wn_registry_state);
+
+    if (state & WN_REGISTRY_ON)
+        wn_registry_add(h);
+    if (state & WN_REGISTRY_SAMPLES)
+        wn_profile_birth(wn_standing(), t, h, bytes, caller);
+}
+
+/* One whose size its type knows. In a section. caller: NULL where this is inlined into what the program calls. */
+static inline __attribute__((always_inline)) void *
+make_plain(const struct wn_type *t, bool *refused, void *caller)
 {
     struct wane_header *h = make(t, wn_standing(), t->bytes, t->bin, refused);
 
     if (__builtin_expect(!h, 0))
         return NULL;
-    wn_registry_add(h);
+    if (wn_registry_is_on())
+        note(h, t, t->bytes, caller ? caller : __builtin_return_address(0));
     return wn_payload(h);
 }
 
 static void *
-make_sized(const struct wn_type *t, size_t size, bool *refused)
+make_sized(const struct wn_type *t, size_t size, bool *refused, void *caller)
 {
     size_t              bytes = t->prefix + sizeof(struct wane_header) + size;
     struct wn_record   *r = wn_standing();
@@ -93,12 +107,13 @@ make_sized(const struct wn_type *t, size_t size, bool *refused)
         return NULL;
     wn_prefix(h)->size = size;
     wn_counter_add(&wn_type_counts(r, t->id)->bytes_born, size);
-    wn_registry_add(h);
+    if (wn_registry_is_on())
+        note(h, t, bytes, caller);
     return wn_payload(h);
 }
 
 static void *
-new_object(struct wane_type *type, size_t size, bool sized)
+new_object(struct wane_type *type, size_t size, bool sized, void *caller)
 {
     struct wn_type *t = wn_type_register(type);
     bool            opened, refused;
@@ -114,7 +129,7 @@ new_object(struct wane_type *type, size_t size, bool sized)
     }
     for (bool waited = false;; waited = true) {
         opened = wn_scope_open();
-        object = sized ? make_sized(t, size, &refused) : make_plain(t, &refused);
+        object = sized ? make_sized(t, size, &refused, caller) : make_plain(t, &refused, caller);
         wn_scope_close(opened);
         if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(size + t->prefix + sizeof(struct wane_header)))
             return object;
@@ -129,15 +144,15 @@ wane_new(struct wane_type *type)
     bool            refused;
 
     if (__builtin_expect(!t || t->sized || !wn_in_section(), 0))
-        return new_object(type, type->size, false);
+        return new_object(type, type->size, false, __builtin_return_address(0));
     wn_check_not_tracing();
-    return make_plain(t, &refused);
+    return make_plain(t, &refused, NULL);
 }
 
 void *
 wane_new_sized(struct wane_type *type, size_t size)
 {
-    return new_object(type, size, true);
+    return new_object(type, size, true, __builtin_return_address(0));
 }
 
 /* In a section. */

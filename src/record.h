@@ -70,6 +70,9 @@ struct wn_record {
     /* of stall.c: the section that was seen last, since when, and whether that was reported */
     uint64_t             seen_epoch, seen_since;
     bool                 stall_reported;
+    /* o: of profile.c: the state of its generator, and bytes until the next sample, at this period */
+    uint64_t             sample_seed, sample_period;
+    int64_t              sample_left;
     struct wn_record    *home; /* o: of the thread that was lent this record; NULL: it has none */
 
     /* line 1: strangers push here */

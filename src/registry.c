@@ -7,6 +7,7 @@
 #include <wane/observe.h>
 
 #include "memory.h"
+#include "profile.h"
 
 #define LEAF_SHIFT 20 /* bytes of address space that a leaf covers, as a power of two */
 #define MID_BITS   14
@@ -64,7 +65,7 @@ have(struct wane_atomic_ptr *place, size_t bytes)
 }
 
 void
-wn_registry_add_slow(struct wane_header *h)
+wn_registry_add(struct wane_header *h)
 {
     uintptr_t    a = (uintptr_t)h;
     struct mid  *m = have(mid_place(a), sizeof *m);
@@ -88,6 +89,8 @@ wn_registry_remove_slow(struct wane_header *h)
 {
     struct wane_atomic64 *word = find((uintptr_t)h);
 
+    if (load_relaxed(&wn_registry_state) & WN_REGISTRY_SAMPLED)
+        wn_profile_death(h);
     /* relaxed: set and cleared by who has the object alone, and ordered by what gave it to him. */
     if (word && (load_relaxed(word) & bit_of((uintptr_t)h)))
         (void)fetch_and_release(word, ~bit_of((uintptr_t)h));

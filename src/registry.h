@@ -26,24 +26,27 @@
 #define WN_REGISTRY_ON   1u /* births are noted */
 #define WN_REGISTRY_USED 2u /* some were: deaths look */
 
+/* The same of samples (profile.h). */
+#define WN_REGISTRY_SAMPLES 4u
+#define WN_REGISTRY_SAMPLED 8u
+
 extern struct wane_atomic32 wn_registry_state;
 
-void wn_registry_add_slow(struct wane_header *h);
+void wn_registry_add(struct wane_header *h);
 void wn_registry_remove_slow(struct wane_header *h);
 
 /* After the header is written. An object that there was no memory to note is not observed. */
-static inline void
-wn_registry_add(struct wane_header *h)
+static inline bool
+wn_registry_is_on(void)
 {
-    if (__builtin_expect(load_relaxed(&wn_registry_state) & WN_REGISTRY_ON, 0))
-        wn_registry_add_slow(h);
+    return __builtin_expect(load_relaxed(&wn_registry_state) & (WN_REGISTRY_ON | WN_REGISTRY_SAMPLES), 0);
 }
 
 /* Before the look at wn_collecting. Whoever sees an object of that time sees the state of that time. */
 static inline void
 wn_registry_remove(struct wane_header *h)
 {
-    if (__builtin_expect(load_relaxed(&wn_registry_state) & WN_REGISTRY_USED, 0))
+    if (__builtin_expect(load_relaxed(&wn_registry_state) & (WN_REGISTRY_USED | WN_REGISTRY_SAMPLED), 0))
         wn_registry_remove_slow(h);
 }
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <wane/observe.h>
+
 #include "driver.h"
 #include "hook.h"
 #include "probe.h"
@@ -20,17 +22,12 @@ static uint64_t             last_ticket; /* of the last look */
 
 #define MOST 8
 
-struct found {
-    uint32_t tid;
-    uint64_t age;
-};
-
 static void
 print(const struct wane_stall *s, void *unused)
 {
     (void)unused;
-    fprintf(stderr, "wane: thread %u (%s) has been in a section for %llu ms; %llu displaced units wait\n", s->tid, s->thread,
-            (unsigned long long)(s->nanoseconds / 1000000), (unsigned long long)s->units);
+    fputs("wane: ", stderr);
+    (void)wane_stall_write(s, fileno(stderr));
 }
 
 void
@@ -64,11 +61,11 @@ wn_stall_thread_name(uint32_t tid, char name[WN_THREAD_NAME])
 }
 
 static void
-report(const struct wn_hook *to, const struct found *f)
+report(const struct wn_hook *to, const struct wn_stalled *f)
 {
     struct wane_stats s;
     char              name[WN_THREAD_NAME];
-    struct wane_stall stall = {.tid = f->tid, .thread = name, .nanoseconds = f->age};
+    struct wane_stall stall = {.tid = f->tid, .thread = name, .nanoseconds = f->nanoseconds};
 
     wn_stall_thread_name(stall.tid, name);
     wane_stats(&s);
@@ -104,7 +101,7 @@ age_of(struct wn_record *r, uint64_t now)
 
 /* Returns how many are to be reported; others than the first MOST come with the next look. */
 static unsigned
-look(const struct wn_hook *to, struct found *found)
+look(const struct wn_hook *to, struct wn_stalled *found)
 {
     uint64_t now = wn_now(), most = 0;
     unsigned n = 0;
@@ -116,7 +113,7 @@ look(const struct wn_hook *to, struct found *found)
         most = age > most ? age : most;
         if (!to->fn || age < to->number || !age || r->stall_reported || n == MOST)
             continue;
-        found[n++] = (struct found){load_relaxed(&r->tid), age};
+        found[n++] = (struct wn_stalled){load_relaxed(&r->tid), age};
         r->stall_reported = true;
     }
     store_relaxed(&oldest, most);
@@ -128,7 +125,7 @@ void
 wn_stall_look(void)
 {
     struct wn_hook to = wn_hook_get(&current);
-    struct found   found[MOST];
+    struct wn_stalled   found[MOST];
     unsigned       n;
 
     if (exchange_acq_rel(&looking, 1u))
@@ -141,24 +138,22 @@ wn_stall_look(void)
     }
 }
 
-bool
-wn_stall_oldest(struct wane_stall *out)
+unsigned
+wn_stall_list(struct wn_stalled *out, unsigned most)
 {
     uint64_t now = wn_now();
+    unsigned n = 0;
 
-    *out = (struct wane_stall){0};
     if (exchange_acq_rel(&looking, 1u))
-        return false;
-    for (uint32_t id = 1; id <= wn_record_limit(); id++) {
+        return 0;
+    for (uint32_t id = 1; id <= wn_record_limit() && n < most; id++) {
         const struct wn_record *r = wn_record(id);
 
-        if (!r || !r->seen_epoch || open_before(r) != r->seen_epoch || now - r->seen_since <= out->nanoseconds)
-            continue;
-        out->tid = load_relaxed(&r->tid);
-        out->nanoseconds = now - r->seen_since;
+        if (r && r->seen_epoch && open_before(r) == r->seen_epoch && now > r->seen_since)
+            out[n++] = (struct wn_stalled){load_relaxed(&r->tid), now - r->seen_since};
     }
     store_release(&looking, 0u);
-    return out->nanoseconds > 0;
+    return n;
 }
 
 void

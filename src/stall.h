@@ -18,9 +18,14 @@ void wn_stall_init(void);
 void wn_stall_look(void);
 void wn_stall_forked(void);
 
-/* The section that has been seen for the longest time, if it is open still: tid and nanoseconds. False: none, or somebody
- * is looking right now. */
-bool wn_stall_oldest(struct wane_stall *out);
+struct wn_stalled {
+    uint32_t tid;
+    uint64_t nanoseconds; /* since it was first seen */
+};
+
+/* Sections that were seen and are open still; how many. 0 also when somebody is looking right now. */
+#define WN_STALLS_SHOWN 32
+unsigned wn_stall_list(struct wn_stalled *out, unsigned most);
 
 #define WN_THREAD_NAME 32
 void wn_stall_thread_name(uint32_t tid, char name[WN_THREAD_NAME]);

@@ -2,7 +2,10 @@
  *
  * test_explain.c - objects in words, and reports of what is left: each state is made, and the words for it must come
  */
+#define _GNU_SOURCE /* pthread_setname_np */
 #include "observe_common.h"
+
+#include <signal.h>
 
 #include <wane/collector.h>
 
@@ -108,6 +111,7 @@ static atomic_long      inside;
 static void *
 stay_inside(void *unused)
 {
+    assert_int_equal(pthread_setname_np(pthread_self(), "sits-inside"), 0);
     wane_enter();
     atomic_store(&inside, 1);
     pipe_block(&blocked);
@@ -142,6 +146,71 @@ obs_23_who_holds_grace_periods_up(void **state)
     wane_release(other);
 }
 
+static struct report said;
+static atomic_long   reports;
+
+#ifndef RIG_TSAN /* it keeps signals back while a thread reads from a pipe */
+static bool
+answered(void)
+{
+    char *text = report_text(&said);
+    bool  has = strstr(text, "  its stack:\n");
+
+    free(text);
+    return has;
+}
+#endif
+
+static void
+write_it(const struct wane_stall *stall, void *unused)
+{
+    (void)unused;
+    if (strcmp(stall->thread, "sits-inside") != 0)
+        return; /* another one that is slow */
+    assert_int_equal(wane_stall_write(stall, said.fd), 0);
+#ifndef RIG_TSAN
+    for (uint64_t end = now_ms() + WATCHDOG_MS; !answered() && now_ms() < end;)
+        assert_int_equal(wane_stall_write(stall, said.fd), 0); /* it did not run for a second */
+#endif
+    atomic_fetch_add(&reports, 1);
+}
+
+/* Who sits in a section, what waits for it, in which call it is, and its own stack, of the frames of this program too. */
+static void
+obs_25_where_a_stalled_thread_is(void **state)
+{
+    struct node *other = node_new();
+    pthread_t    thread;
+
+    (void)state;
+    said = report_open();
+    atomic_store(&reports, 0);
+    atomic_store(&inside, 0);
+    signal(SIGUSR2, SIG_IGN);
+    assert_int_equal(wane_stall_signal(SIGUSR2), -EBUSY);
+    assert_int_equal(wane_stall_signal(4711), -EINVAL);
+    assert_int_equal(wane_stall_signal(SIGRTMIN + 3), 0);
+    assert_int_equal(wane_on_stall(1, write_it, NULL), 0);
+    pipe_open(&blocked);
+    thread = spawn(stay_inside, NULL);
+    assert_true(wait_count(&inside, 1));
+    wane_put(&other->a, leaf_new());
+    wane_clear(&other->a);
+    assert_true(wait_count(&reports, 1));
+    pipe_wake(&blocked);
+    join(thread);
+    pipe_done(&blocked);
+    assert_int_equal(wane_on_stall(0, NULL, NULL), 0);
+    assert_int_equal(wane_stall_signal(0), 0);
+    assert_report_says(&said, (const char *[]){"thread ", " (sits-inside) has been in a section for ", " units and ",
+                                               " bytes wait\n", NULL});
+#ifndef RIG_TSAN
+    assert_report_says(&said, (const char *[]){" bytes wait\n", "  its stack:\n", "test_explain(", NULL});
+#endif
+    report_close(&said);
+    wane_release(other);
+}
+
 /* ---- Leaks -------------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -171,4 +240,5 @@ obs_24_leaks_have_paths(void **state)
 }
 
 SCENE_MAIN(OBSERVED(obs_20_states_in_words), OBSERVED(obs_21_rarer_states), OBSERVED(obs_22_without_the_registry),
-           OBSERVED(obs_23_who_holds_grace_periods_up), OBSERVED(obs_24_leaks_have_paths))
+           OBSERVED(obs_23_who_holds_grace_periods_up), OBSERVED(obs_24_leaks_have_paths),
+           OBSERVED(obs_25_where_a_stalled_thread_is))

@@ -84,6 +84,63 @@ int wane_metrics_write(int fd);
 int wane_stats_json_write(int fd);
 
 /**
+ * wane_stall_write - write who sits in a section, and where: for callbacks of wane_on_stall. WANE_STALL_MS does so on stderr
+ *
+ * @stall    as the callback got it
+ * @fd       where; a line with the thread's name, the age, and what waits; then, as far as the system lets it see: the thread's
+ *           state, its system call and the place in the program, its stack in the kernel (root only), its own stack (below)
+ * Returns   0; -ENOMEM; -errno of a write
+ * Threads   any; outside sections
+ * Progress  blocking: reads /proc; waits up to two seconds for an answer to the signal
+ *
+ * wane_stall_signal - lend a signal by which a thread is asked for its own stack
+ *
+ * @signal   without a handler, that nobody else sends or waits for (SIGRTMIN + 3, for example); 0: none from here on.
+ *           WANE_STALL_SIGNAL=N in the environment does so from the start. System calls in that thread that the kernel does not
+ *           restart (nanosleep, poll, epoll_wait) end with EINTR, once for each report
+ * Returns   0; -EBUSY: the program has a handler for it; -EINVAL: no such signal; -ENOTSUP: the C library has no backtrace()
+ * Threads   any; the handler takes no lock and no memory
+ */
+int wane_stall_write(const struct wane_stall *stall, int fd);
+int wane_stall_signal(int signal);
+
+/**
+ * wane_profile - sample births by bytes, with the stacks that they came from
+ *
+ * @bytes    on average one sample in so many (512 * 1024 is usual); 0: no more samples; those alive go on to be watched until
+ *           they die. WANE_PROFILE=1 in the environment samples from the start, WANE_PROFILE=N every N bytes
+ * Returns   0; -ENOMEM; -ENOTSUP: the C library has no backtrace()
+ * Counts    none
+ * Threads   any; others may go by the old setting for a moment
+ * Progress  a sample takes some microseconds, in the thread that makes the object; every other birth an addition, every death a
+ *           look at one cache line. While it is off, each costs a load and a branch, together with wane_observe
+ *
+ * wane_profile_write - write the samples as a heap profile for pprof (profile.proto, not compressed)
+ *
+ * @fd       where; values: alloc_objects, alloc_space, inuse_objects, inuse_space: estimates for all objects that were made since
+ *           the beginning, and that live. Space is what was asked of malloc. The label "type" has the name of the type
+ * Returns   0; -ENOMEM; -errno of a write
+ * Threads   any
+ * Progress  linear in stacks
+ */
+int wane_profile(size_t bytes);
+int wane_profile_write(int fd);
+
+/**
+ * wane_page_open - keep the statistics in shared memory, for tools/wane-top and whoever else may read the file
+ *
+ * @path     of a file to make, for this user only; NULL: /dev/shm/wane.PID. With WANE_PAGE=1 (or a path) in the environment it is
+ *           opened from the start
+ * Returns   0; -EALREADY: there is one; -EEXIST: that file is there, and no page that a dead process has left; or -errno
+ * Threads   any; the background, or wane_step, writes it four times a second (src/page.h has the layout). Mutators pay nothing
+ * Progress  blocking on the file system
+ *
+ * wane_page_close - unlink and unmap it; so do wane_shutdown, and the program's exit. A child of a fork has none of its parent's
+ */
+int  wane_page_open(const char *path);
+void wane_page_close(void);
+
+/**
  * wane_explain - write what is known of one object, in words
  *
  * @object   owned by the caller
@@ -107,6 +164,17 @@ int wane_explain(const void *object, int fd);
  * Progress  as wane_snapshot_write, without a file: up to 13 walks through the observed heap, and 20 bytes an object
  */
 int wane_leak_report(int fd);
+
+/**
+ * wane_leak_exit - for tests: a process that exits with objects alive fails
+ *
+ * @status   its exit status then, after a leak report on stderr; 0: leaks do not matter. WANE_LEAK_EXIT=N in the environment sets
+ *           it from the start; children of forks begin with 0
+ * Counts    at exit everything that can be destroyed is destroyed first, as by wane_shutdown
+ * Threads   any. The check is made when exit() is called, or main returns; other threads are outside of sections by then
+ * Progress  exit waits for grace periods, collections and finalizers
+ */
+void wane_leak_exit(int status);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
