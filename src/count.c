@@ -230,7 +230,8 @@ settle(uint64_t *n, const struct wn_type *t, struct wn_room room, bool is_merge)
     }
     if (count == 0)
         return fate(WN_DIES);
-    if (!t->traced || (*n & WN_MARKS) || !room.candidate || WN_MUTANT(no_stranger_event) ||
+    /* Under review it is the collector's, who marks what it gives back, or destroys it. */
+    if (!t->traced || (*n & (WN_MARKS | WN_REVIEW)) || !room.candidate || WN_MUTANT(no_stranger_event) ||
         (is_merge && WN_MUTANT(no_merge_event)))
         return fate(WN_LIVES);
     *n |= WN_BUFFERED;

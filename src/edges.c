@@ -5,6 +5,8 @@
 
 #include "scratch.h"
 
+#define SMALL 65536 /* entries: memory that is copied as it grows */
+
 static bool
 grow_array(uint32_t **array, uint32_t used, uint64_t capacity)
 {
@@ -16,10 +18,16 @@ grow_array(uint32_t **array, uint32_t used, uint64_t capacity)
     return true;
 }
 
+static uint64_t
+grown(uint32_t n)
+{
+    return (uint64_t)n + (n < SMALL ? n : n / 4);
+}
+
 static bool
 grow_rows(struct wn_edges *e, uint32_t rows)
 {
-    uint64_t capacity = (uint64_t)e->rows + e->rows / 2 + rows + 64;
+    uint64_t capacity = grown(e->rows) + rows + 64;
 
     if (capacity >= UINT32_MAX || !grow_array(&e->first, e->rows_capacity ? e->rows + 1 : 0, capacity) ||
         (e->partial && !grow_array(&e->node, e->rows, capacity)))
@@ -32,7 +40,7 @@ grow_rows(struct wn_edges *e, uint32_t rows)
 bool
 wn_edges_grow(struct wn_edges *e, uint32_t n, uint32_t rows)
 {
-    uint64_t capacity = (uint64_t)e->count + e->count / 2 + n;
+    uint64_t capacity = grown(e->count) + n;
 
     if (e->rows_capacity - e->rows <= rows && !grow_rows(e, rows))
         return false;

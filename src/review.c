@@ -24,6 +24,7 @@
 
 #include <stdio.h>
 
+#include "count.h"
 #include "handoff.h"
 #include "part.h"
 #include "step.h"
@@ -82,7 +83,8 @@ drop_what_moves(struct wn_collection *c)
 
 /* ---- 1: REVIEW, merged ------------------------------------------------------------------------------------------- */
 
-/* Set REVIEW; ask the owner to merge with a unit of the request's own, which the drain drops again (H20). */
+/* Set REVIEW; ask the owner to merge with a unit of the request's own, which the drain drops again (H20). This record's own
+ * objects are merged at once. */
 static void
 request(struct wn_collection *c, uint32_t i)
 {
@@ -91,7 +93,7 @@ request(struct wn_collection *c, uint32_t i)
     uint64_t            w = load_acquire(&h->word1);
     uint64_t            n;
     uint32_t            owner;
-    bool                ask;
+    bool                ask, mine;
 
     if (wn_out(node_of(c, i)))
         return;
@@ -107,11 +109,14 @@ request(struct wn_collection *c, uint32_t i)
         }
         owner = wn_owner(load_relaxed(&h->word0));
         ask = !(w & (WN_MERGED | WN_QUEUED)) && !WN_MUTANT(review_keeps_bias);
+        mine = owner == r->id;
         n = (w | WN_REVIEW) + WN_VERSION_ONE;
-        if (ask)
+        if (ask && !mine)
             n = (n | WN_QUEUED) + WN_COUNT_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n));
-    if (ask)
+    if (ask && mine)
+        (void)wn_count_merge(h, wn_type_of(h), r);
+    else if (ask)
         wn_queue_push(r, owner, h);
 }
 

@@ -13,6 +13,7 @@
 
 #define AHEAD      8 /* objects lie anywhere in memory */
 #define INDEX_SIZE 1024
+#define SMALL      65536 /* nodes: memory that is copied as it grows */
 #define LINE_BYTES 9 /* log2 */
 #define ENTRY_BYTES 5
 #define LINE_MASK  ((UINT32_C(1) << (LINE_BYTES - ENTRY_BYTES)) - 1)
@@ -65,6 +66,8 @@ index_all(struct wn_trial *t)
         uintptr_t object = wn_trial_object(&t->node[i]);
         uint32_t  at = home_of(t, object);
 
+        if (i + AHEAD < t->count)
+            __builtin_prefetch(&t->index[home_of(t, wn_trial_object(&t->node[i + AHEAD]))], 1);
         while (t->index[at])
             at = (at + 1) & t->mask;
         t->index[at] = (i + 1) | tag_of(t, object);
@@ -99,7 +102,7 @@ index_size(uint64_t nodes)
 bool
 wn_trial_grow(struct wn_trial *t, uint32_t n)
 {
-    uint64_t want = (uint64_t)t->count + n, capacity = want + want / 4, size;
+    uint64_t want = (uint64_t)t->count + n, capacity = want + (want < SMALL ? want : want / 4), size;
 
     if (want >= WN_TRIAL_NONE / 2)
         return false;
@@ -188,12 +191,13 @@ meet(struct wn_trial *t, uintptr_t object, uint32_t at)
     return t->count - 1;
 }
 
-void
-wn_trial_edge(struct wn_trial *t, uintptr_t object)
+/* ---- Exploring ---------------------------------------------------------------------------------------------------- */
+
+static void
+take_edge(struct wn_trial *t, uintptr_t object)
 {
     uint32_t at, i = probe(t, object, &at);
 
-    t->seen++;
     if (i == WN_TRIAL_NONE)
         i = meet(t, object, at);
     if (i == WN_TRIAL_NONE)
@@ -204,6 +208,46 @@ wn_trial_edge(struct wn_trial *t, uintptr_t object)
         t->failed = true;
 }
 
+static void
+take_next(struct wn_trial *t)
+{
+    uintptr_t object = t->ahead[t->ahead_first];
+
+    t->ahead_first = (t->ahead_first + 1) % WN_TRIAL_AHEAD;
+    t->ahead_count--;
+    if (t->failed)
+        return;
+    if (object)
+        take_edge(t, object);
+    else if (wn_edges_reserve(&t->edges, 0, 1))
+        wn_edges_next(&t->edges, t->edges.rows);
+    else
+        t->failed = true;
+}
+
+static void
+take_all(struct wn_trial *t)
+{
+    while (t->ahead_count)
+        take_next(t);
+}
+
+static void
+put_ahead(struct wn_trial *t, uintptr_t object)
+{
+    if (t->ahead_count == WN_TRIAL_AHEAD)
+        take_next(t);
+    t->ahead[(t->ahead_first + t->ahead_count++) % WN_TRIAL_AHEAD] = object;
+}
+
+void
+wn_trial_edge(struct wn_trial *t, uintptr_t object)
+{
+    t->seen++;
+    wn_trial_fetch_ahead(t, object);
+    put_ahead(t, object);
+}
+
 /* Is the budget used up, of objects or of edges? */
 static bool
 is_spent(const struct wn_trial *t, uint32_t budget, uint32_t objects, uint64_t seen)
@@ -211,23 +255,30 @@ is_spent(const struct wn_trial *t, uint32_t budget, uint32_t objects, uint64_t s
     return objects == budget || t->seen - seen >= (uint64_t)budget * WN_TRIAL_EDGES;
 }
 
+static bool
+has_next(struct wn_trial *t)
+{
+    if (t->cursor == t->count)
+        take_all(t);
+    return t->cursor < t->count && !t->failed;
+}
+
 bool
 wn_trial_explore(struct wn_trial *t, uint32_t budget)
 {
     uint64_t seen = t->seen;
 
-    for (uint32_t n = 0; !is_spent(t, budget, n, seen) && t->cursor < t->count && !t->failed; n++) {
+    for (uint32_t n = 0; !is_spent(t, budget, n, seen) && has_next(t); n++) {
         if (t->cursor + AHEAD < t->count)
             __builtin_prefetch((const void *)wn_trial_object(&t->node[t->cursor + AHEAD]), 1);
         t->partly = !t->trace(t, wn_trial_object(&t->node[t->cursor]));
         if (t->partly)
-            return t->failed;
-        if (!wn_edges_reserve(&t->edges, 0, 1))
-            t->failed = true;
-        else
-            wn_edges_next(&t->edges, t->cursor++);
+            break;
+        put_ahead(t, 0);
+        t->cursor++;
     }
-    return t->cursor == t->count || t->failed;
+    take_all(t); /* in the section in which they were seen */
+    return (t->cursor == t->count && !t->partly) || t->failed;
 }
 
 static void

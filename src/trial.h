@@ -50,6 +50,8 @@ _Static_assert(sizeof(struct wn_trial_node) == 16, "as the file head says");
 #define WN_TRIAL_OBJECT    ((UINT64_C(1) << 48) - 16)
 #define WN_TRIAL_NONE      UINT32_MAX
 
+#define WN_TRIAL_AHEAD 16u
+
 struct wn_trial {
     /* Take hold of an object met for the first time and read its count; false: not part of the graph. */
     bool (*claim)(struct wn_trial *trial, uintptr_t object, uint32_t *count);
@@ -68,6 +70,8 @@ struct wn_trial {
     uint32_t              limit;  /* objects at most; beyond them the rest of the graph counts as live. 0: none */
     bool                  cut;    /* there was more */
     uint64_t              seen;   /* edges */
+    uintptr_t             ahead[WN_TRIAL_AHEAD]; /* a queue: edges seen whose targets' memory is being fetched; 0: a row ends */
+    uint32_t              ahead_first, ahead_count;
 };
 
 static inline uintptr_t
