@@ -15,6 +15,8 @@
 #define ROUNDS     4
 #define LARGE_PART 65536 /* candidates, where there is no memory for all at once */
 #define SMALL_PART 256
+#define BATCH         8192 /* candidates, */
+#define BATCH_OBJECTS 131072 /* .. and what they lead to, at most */
 
 struct wn_collection wn_collection;
 struct wane_atomic64 wn_waiting_count[WN_LISTS];
@@ -294,14 +296,49 @@ add_result(struct wane_collected *sum, const struct wane_collected *one)
     sum->aborted += one->aborted;
 }
 
+static void
+run_part(int generation, uint32_t most, uint32_t bound, struct wane_collected *sum)
+{
+    struct wane_collected one;
+
+    wn_collection.bound = bound;
+    wn_collection_run(generation, most, &one);
+    wn_collection.bound = 0;
+    add_result(sum, &one);
+}
+
+/* A few candidates at a time, and their tables stay in the cache. That pays while they lead to garbage, and to little else: what
+ * several parts reach is looked at by each. False: the rest goes at once. */
+static bool
+run_in_batches(int generation, struct wane_collected *sum)
+{
+    uint64_t all = load_relaxed(&wn_handed_count);
+
+    for (int age = 0; age <= generation; age++)
+        all += load_relaxed(&wn_waiting_count[age]);
+    for (uint64_t n = all / BATCH; n; n--) {
+        struct wane_collected part = {0};
+
+        run_part(generation, BATCH, BATCH_OBJECTS, &part);
+        add_result(sum, &part);
+        if (part.freed < part.examined / 2 || wn_collection.no_memory || wn_collection.timed_out)
+            return false;
+        if (!wn_collection.batch)
+            break;
+    }
+    return true;
+}
+
 /* Without memory for all candidates at once: a part of them, smaller and smaller. True: for all. */
 static bool
-run_in_parts(int generation, struct wane_collected *sum, struct wane_collected *one)
+run_in_parts(int generation, struct wane_collected *sum)
 {
     for (uint32_t most = 0;; most = most ? most / 16 : LARGE_PART) {
-        wn_collection_run(generation, most, one);
-        add_result(sum, one);
-        if (!wn_collection.no_memory || one->freed || most == SMALL_PART)
+        struct wane_collected part = {0};
+
+        run_part(generation, most, 0, &part);
+        add_result(sum, &part);
+        if (!wn_collection.no_memory || part.freed || most == SMALL_PART)
             return !most && !wn_collection.no_memory;
     }
 }
@@ -310,16 +347,19 @@ run_in_parts(int generation, struct wane_collected *sum, struct wane_collected *
 static int
 one_round(int generation, struct wane_collected *sum, bool *again)
 {
-    struct wane_collected one;
+    struct wane_collected round = {0};
     bool                  all;
 
     if (!wn_driver_settle(wn_now() + COLLECT_NS) || !wn_driver_handover(wn_now() + COLLECT_NS)) {
         *again = false;
         return -EAGAIN;
     }
-    all = run_in_parts(generation, sum, &one);
+    if (!run_in_batches(generation, &round))
+        (void)wn_driver_handover(wn_now() + COLLECT_NS); /* what went back */
+    all = run_in_parts(generation, &round);
+    add_result(sum, &round);
     /* What is destroyed may leave new candidates; who was disturbed, or not seen, gets another chance. */
-    *again = one.freed || ((one.aborted || (generation == WANE_ALL && wn_collection.cuts)) && all);
+    *again = round.freed || ((round.aborted || (generation == WANE_ALL && wn_collection.cuts)) && all);
     return !all ? -ENOMEM : wn_collection.timed_out ? -EAGAIN : 0;
 }
 

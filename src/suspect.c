@@ -184,7 +184,7 @@ wn_suspect(struct wn_collection *c)
 {
     c->trial.claim = claim;
     c->trial.trace = trace;
-    c->trial.limit = most_objects(c);
+    c->trial.limit = c->bound ? c->bound : most_objects(c);
     if (!wn_collecting_begin()) {
         wn_collecting_end();
         c->timed_out = true;
@@ -193,7 +193,7 @@ wn_suspect(struct wn_collection *c)
     while (!explore(&c->trial))
         WN_STEP("suspect:visited");
     WN_STEP("suspect:explored");
-    if (c->generation == WANE_ALL)
+    if (c->generation == WANE_ALL && !c->bound)
         c->cuts = !c->trial.cut || c->trial.failed ? 0 : c->cuts < MOST_CUTS ? c->cuts + 1 : MOST_CUTS;
     if (!c->trial.failed) {
         wn_trial_judge(&c->trial);
