@@ -80,11 +80,14 @@ give_back_nodes(struct wn_collection *c, uint64_t only, uint64_t keep, bool olde
         uint32_t end = i + WN_COLLECT_SLICE < c->trial.count ? i + WN_COLLECT_SLICE : c->trial.count;
 
         wane_enter();
-        for (; i < end; i++)
+        for (; i < end; i++) {
+            if (i + WN_AHEAD < c->trial.count)
+                __builtin_prefetch(wn_node_header(c, i + WN_AHEAD), 1);
             if ((c->trial.node[i].object & only) == only && wn_member_let_go(c, i)) {
                 give_back(wn_node_header(c, i), (c->trial.node[i].object & keep) == keep, older);
                 given++;
             }
+        }
         wane_leave();
         wn_driver_breathe();
     }

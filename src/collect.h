@@ -35,7 +35,7 @@ struct wn_collection {
     uint32_t              most; /* candidates in one collection; the rest of the batch waits. 0: all */
     uint32_t              members; /* the suspects, which are the table's first nodes, and all that it has from then on */
     uint64_t             *word; /* theirs: w1 */
-    uint32_t              bound; /* objects in one collection; what is beyond counts as live, this time. 0: as many as there are */
+    uint32_t              bound; /* objects in one collection; what is beyond counts as live, then. 0: none */
     struct wn_readings    readings;
     uint32_t             *order, *end; /* the members by components, and where these end */
     struct wane_collected result;
