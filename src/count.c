@@ -204,7 +204,7 @@ wn_count_mark(struct wane_header *h, struct wn_room room)
         return mark_own(h, w0, room);
     w1 = load_relaxed(&h->word1);
     do
-        if (w1 & WN_MARKS)
+        if (w1 & (WN_MARKS | WN_REVIEW)) /* under review: see settle */
             return fate(WN_LIVES);
     while (!cas_acq_rel(&h->word1, &w1, (w1 | WN_BUFFERED) + WN_VERSION_ONE));
     return fate(WN_MARKED);
