@@ -8,7 +8,8 @@
  *   decide      members with weak references are condemned, then one CAS commits (decide.h); an upgrade that wins aborts
  *   destroy     every member is dead for everybody, weak references severed; every member disposed; callbacks of all weak
  *               references; every member's slots emptied: units to members just vanish, units to others are given back
- *               as usual (and may make candidates); then the memory, after a grace period
+ *               as usual (and may make candidates); then the memory, at once (docs/design.md, "Settle"), or after a grace period
+ *               if there was a weak reference
  *
  * Members stay CLAIMED until the end. Nobody else can reach them, so disposing and dropping are plain work in short sections;
  * deferred frees that callbacks ask for are sealed only after the last slot was dropped (hold_seals), because a trace callback
@@ -308,8 +309,7 @@ finish(const struct component *k, uint32_t m)
     struct wn_record   *r = wn_standing();
 
     wn_count_death(r, wn_type_of(h), h);
-    if (!(bury_word(h) & WN_HOLDERS))
-        wn_bury_later(r, h);
+    wn_free_if_last(r, h, bury_word(h));
 }
 
 static void
@@ -340,7 +340,7 @@ destroy(const struct component *k)
 /* ---- Plain members ------------------------------------------------------------------------------------------------- */
 
 /* Nobody is called for these, so nothing has changed since the second trace: the edges that it saw are to fellows, all other
- * references go. Nor can anybody come by a weak reference, so the memory goes at once (design.md, "Settle"). */
+ * references go. */
 static void
 end_plain(const struct component *k, uint32_t m)
 {
