@@ -26,8 +26,10 @@
 #define fetch_add_seq_cst(a, v) __atomic_fetch_add(&(a)->value, (v), __ATOMIC_SEQ_CST)
 #define fetch_or_relaxed(a, v) __atomic_fetch_or(&(a)->value, (v), __ATOMIC_RELAXED)
 #define fetch_or_acq_rel(a, v) __atomic_fetch_or(&(a)->value, (v), __ATOMIC_ACQ_REL)
+#define fetch_or_release(a, v) __atomic_fetch_or(&(a)->value, (v), __ATOMIC_RELEASE)
 #define fetch_or_seq_cst(a, v) __atomic_fetch_or(&(a)->value, (v), __ATOMIC_SEQ_CST)
 #define fetch_and_relaxed(a, v) __atomic_fetch_and(&(a)->value, (v), __ATOMIC_RELAXED)
+#define fetch_and_acq_rel(a, v) __atomic_fetch_and(&(a)->value, (v), __ATOMIC_ACQ_REL)
 #define fetch_and_release(a, v) __atomic_fetch_and(&(a)->value, (v), __ATOMIC_RELEASE)
 
 /* On failure *expected is what was read (acquire). */

@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "cell.h"
 #include "final.h"
 #include "govern.h"
 #include "loop.h"
@@ -57,7 +58,7 @@ wn_background_tick(uint64_t end)
     collect_if_due(now);
     if (wn_driver_has_more())
         return WN_LEFT_MORE;
-    if (waits || (load_relaxed(&wn_is_automatic) && wn_pace_waiting()))
+    if (wn_pages_tend() || waits || (load_relaxed(&wn_is_automatic) && wn_pace_waiting()))
         return WN_LEFT_WAITS;
     return WN_LEFT_NOTHING;
 }

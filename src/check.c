@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "memory.h"
+#include "cell.h"
 #include "type.h"
 
 /* ---- Words ------------------------------------------------------------------------------------------------------------ */
@@ -48,7 +48,7 @@ wn_check_not_tracing(void)
 #define POISON    0xdb
 
 struct wane_atomic32          wn_quarantine_on = {WN_CHECKS >= 2};
-static struct wane_atomic_ptr kept[KEPT]; /* a: memory as malloc gave it, in no order */
+static struct wane_atomic_ptr kept[KEPT]; /* a: headers of dead objects, in no order */
 static struct wane_atomic32   next;
 
 bool
@@ -64,17 +64,18 @@ wn_quarantine_begin(void)
 }
 
 bool
-wn_quarantine(struct wane_header *h, size_t prefix, size_t size)
+wn_quarantine(struct wn_record *r, struct wane_header *h, size_t size)
 {
-    void *oldest;
+    struct wane_header *oldest;
 
     if (WN_ASAN || size > WN_KEPT_SIZE)
         return false;
     memset(wn_payload(h), POISON, size);
     /* Nobody's, and gone for everybody: a stale pointer goes out of line, and is told so. */
-    store_relaxed(&h->word0, load_relaxed(&h->word0) & ~WN_LINK_MASK);
+    store_relaxed(&h->word0, load_relaxed(&h->word0) & WN_TYPE_MASK);
     store_relaxed(&h->word1, WN_MERGED | WN_DEAD);
-    oldest = exchange_acq_rel(&kept[fetch_add_relaxed(&next, 1u) % KEPT], (void *)((char *)h - prefix)); /* acq_rel E12 */
-    wn_free(oldest);
+    oldest = exchange_acq_rel(&kept[fetch_add_relaxed(&next, 1u) % KEPT], (void *)h); /* acq_rel E12 */
+    if (oldest)
+        wn_object_memory_give(r, oldest, wn_type_of(oldest));
     return true;
 }

@@ -47,7 +47,8 @@ wn_check_not_tracing(void)
 extern struct wane_atomic32 wn_quarantine_on;
 
 /* Keep this memory for a while instead of freeing it; true: done, and an older one was freed in its place. Lock-free. */
-bool wn_quarantine(struct wane_header *h, size_t prefix, size_t size);
+struct wn_record;
+bool wn_quarantine(struct wn_record *r, struct wane_header *h, size_t size);
 
 /* Does it keep anything? The address sanitizer does that work in its builds. */
 bool wn_quarantine_works(void);

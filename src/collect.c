@@ -58,7 +58,7 @@ give_back(struct wane_header *h, bool keep, bool older)
         if (WN_MUTANT(mark_cleared_after_scan))
             n &= ~WN_MARKS;
         if (older && wn_age(w) < WANE_ALL)
-            n += WN_AGE_ONE;
+            n = (n & ~WN_AGE) | (wn_age(w) + 1) * WN_AGE_ONE;
         if (older && !WN_MUTANT(era_not_renewed))
             n = (n & ~WN_ERA) | load_relaxed(&wn_era);
         if (room && !wn_is_gone(n) && !(n & WN_MARKS))

@@ -53,18 +53,16 @@ saturate(struct wane_header *h)
 
 /* ---- Retain --------------------------------------------------------------------------------------------------- */
 
+/* Old is what word1 was: it had the REVIEW flag, or its count is out of range. */
 void
-wn_count_retain(struct wane_header *h)
+wn_count_retained(struct wane_header *h, uint64_t old)
 {
-    /* relaxed: the caller's right to h came with its own order; the review finds the unit by the version. */
-    uint64_t old = fetch_add_relaxed(&h->word1, WN_COUNT_ONE + WN_VERSION_ONE);
-
-    if (__builtin_expect(wn_is_gone(old), 0))
+    if (wn_is_gone(old))
         wn_fatal(h, "retain of a dead object");
     /* The version made the first RMW visible at once; this makes a wrap of the version harmless (I hold a unit: I may). */
     if ((old & WN_REVIEW) && !WN_MUTANT(retain_keeps_review))
         fetch_and_relaxed(&h->word1, ~WN_REVIEW);
-    if (__builtin_expect(wn_count(old) >= WN_IMMORTAL, 0)) {
+    if (wn_count(old) >= WN_IMMORTAL) {
         fetch_add_relaxed(&h->word1, WN_VERSION_ONE - WN_COUNT_ONE);
         saturate(h);
     }
@@ -114,7 +112,7 @@ give_word0_up(struct wane_header *h, struct wn_record *r, uint64_t w0, uint64_t 
     store_relaxed(&r->intent.local, local);
     store_release(&r->intent.object, (void *)h);
     compiler_barrier();
-    store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+    store_relaxed(&h->word0, w0 & WN_TYPE_MASK);
     WN_STEP("merge:word0-cleared");
 }
 
@@ -241,18 +239,14 @@ settle(uint64_t *n, const struct wn_type *t, struct wn_room room, bool is_merge)
 static struct wn_verdict
 release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_record *r, uint64_t w0, struct wn_room room)
 {
-    /* acquire E11: all that former holders did before they gave their units back. */
-    uint64_t          w1 = load_acquire(&h->word1);
     bool              marked = (w0 & WANE_QUIET) && t->traced;
     struct wn_verdict v;
-    uint64_t          n;
+    uint64_t          w1, n;
 
-    if (!(w1 & WN_KNOWN) && !marked && !t->finalize)
-        return fate(WN_DIES_PLAIN);
     WN_STEP("release:last-local");
     /* No intent: the last local unit is the one that goes, nothing is left to be added (and h may be freed right after). */
     if (!WN_MUTANT(merge_publishes_first))
-        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+        store_relaxed(&h->word0, w0 & WN_TYPE_MASK);
     WN_STEP("merge:word0-cleared");
     w1 = load_relaxed(&h->word1);
     do {
@@ -261,7 +255,7 @@ release_last_local(struct wane_header *h, const struct wn_type *t, struct wn_rec
     } while (!cas_acq_rel(&h->word1, &w1, n)); /* release E10, E11; acquire E11 */
     WN_STEP("merge:published");
     if (WN_MUTANT(merge_publishes_first))
-        store_relaxed(&h->word0, w0 & ~WN_LINK_MASK);
+        store_relaxed(&h->word0, w0 & WN_TYPE_MASK);
     wn_counter_add(&r->counters.merged, 1);
     return v;
 }
@@ -346,25 +340,6 @@ release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_recor
     } while (!cas_acq_rel(&h->word1, &w1, n)); /* acq_rel E11 */
     v.owner = owner;
     return v;
-}
-
-bool
-wn_count_release_of_many(struct wane_header *h, const struct wn_type *t)
-{
-    uint64_t w0 = load_relaxed(&h->word0); /* relaxed: only looked at for whose it is */
-    uint64_t w1;
-
-    if (wn_owner(w0) == WN_TRANSIT)
-        return false;
-    w1 = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
-    if (wn_count(w1) <= (w1 & WN_MERGED ? 1 : 0) || wn_count(w1) >= WN_IMMORTAL)
-        return false;
-    if ((w1 & WN_SHARED) || (t->traced && !(w1 & WN_MARKS)))
-        return false;
-    if (WN_CHECKS >= 1)
-        wn_check_words(h, w0, w1);
-    WN_STEP("release:before-cas");
-    return cas_acq_rel(&h->word1, &w1, w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
 }
 
 struct wn_verdict

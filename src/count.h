@@ -28,7 +28,9 @@
 #ifndef WN_COUNT_H
 #define WN_COUNT_H
 
+#include "check.h"
 #include "record.h"
+#include "step.h"
 #include "type.h"
 
 enum wn_fate {
@@ -38,7 +40,6 @@ enum wn_fate {
     WN_GOES_QUEUED, /* the unit is the queue's: the caller pushes to the owner given */
     WN_FINALIZE,    /* the unit is the finalizer's */
     WN_DIES,        /* merged, count 0: the caller destroys */
-    WN_DIES_PLAIN,  /* word1 was all zero (but age): nobody else knows the object */
 };
 
 struct wn_verdict {
@@ -51,16 +52,51 @@ struct wn_room {
     bool candidate, node;
 };
 
-/* Give one unit back, standing on r (wane_self.me is its owner id). */
+/* Is the owner's last unit the last one, of an object that nobody else knows? Then no count need change: the object is dead as
+ * it is. In the owner's section. acquire E11: all that former holders did before they gave their units back. */
+static inline bool
+wn_count_is_plain_death(struct wane_header *h, uint64_t w0, const struct wn_record *r)
+{
+    return (w0 & (WN_OWNER_MASK | WN_LOCAL_MASK)) == (r->pub.me | 1) && !(load_acquire(&h->word1) & WN_KNOWN);
+}
+
+/* Give one unit back that is not that, standing on r (wane_self.me is its owner id). */
 struct wn_verdict wn_count_release(struct wane_header *h, const struct wn_type *type, struct wn_record *r,
                                    struct wn_room room);
 
 /* Of another's object give one unit back, if others remain and no mark is due. False: nothing was done, for more may follow from
  * the release. In a section. */
-bool wn_count_release_of_many(struct wane_header *h, const struct wn_type *type);
+static inline bool
+wn_count_release_of_many(struct wane_header *h, const struct wn_type *t)
+{
+    uint64_t w0 = load_relaxed(&h->word0); /* relaxed: only looked at for whose it is */
+    uint64_t w1;
+
+    if (wn_owner(w0) == WN_TRANSIT)
+        return false;
+    w1 = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
+    if (wn_count(w1) <= (w1 & WN_MERGED ? 1 : 0) || wn_count(w1) >= WN_IMMORTAL)
+        return false;
+    if ((w1 & WN_SHARED) || (t->traced && !(w1 & WN_MARKS)))
+        return false;
+    if (WN_CHECKS >= 1)
+        wn_check_words(h, w0, w1);
+    WN_STEP("release:before-cas");
+    return cas_acq_rel(&h->word1, &w1, w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
+}
+
+void wn_count_retained(struct wane_header *h, uint64_t old);
 
 /* Add one unit by RMW. */
-void wn_count_retain(struct wane_header *h);
+static inline void
+wn_count_retain(struct wane_header *h)
+{
+    /* relaxed: the caller's right to h came with its own order; the review finds the unit by the version. */
+    uint64_t old = fetch_add_relaxed(&h->word1, WN_COUNT_ONE + WN_VERSION_ONE);
+
+    if (__builtin_expect(wn_is_gone(old) || (old & WN_REVIEW) || wn_count(old) >= WN_IMMORTAL, 0))
+        wn_count_retained(h, old);
+}
 
 /* The object shall never die. False: it would not have anyway. */
 bool wn_count_immortalise(struct wane_header *h);

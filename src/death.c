@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "death.h"
 
-#include "budget.h"
 #include "check.h"
 #include "gate.h"
-#include "memory.h"
-#include "registry.h"
 #include "step.h"
 #include "weak.h"
 
@@ -16,12 +13,7 @@ static void drop_now(wane_slot *slot);
 void
 wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
-    WN_STEP("death:free");
-    wn_budget_give(r, t->prefix + sizeof *h + wn_type_payload_size(t, h));
-    wn_repay_death(r);
-    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(h, t->prefix, wn_type_payload_size(t, h)))
-        return;
-    wn_free((char *)h - t->prefix);
+    wn_free_now(r, h, t, wn_type_bytes(t, h));
     if (WN_MUTANT(sever_after_free)) {
         wn_weak_tell(wn_weak_sever(h));
         wn_weak_bury(wn_weak_sever(h), drop_now);
@@ -99,14 +91,10 @@ wn_graves_tend(struct wn_record *r)
 }
 
 void
-wn_count_death(struct wn_record *r, const struct wn_type *t, const struct wane_header *h)
+wn_count_death_spare(const struct wn_type *t, size_t size)
 {
-    size_t size = wn_type_payload_size(t, h);
-
-    wn_registry_remove((struct wane_header *)(uintptr_t)h);
-    wn_type_counts_add(r, t->id, -1, -(int64_t)size);
-    wn_counter_add_end(&r->counters.died, 1);
-    wn_counter_add_end(&r->counters.bytes_died, size);
+    fetch_add_release(&wn_type_counts_spare(t->id)->bytes_died, size);
+    fetch_add_release(&wn_type_counts_spare(t->id)->died, 1u);
 }
 
 void
@@ -255,6 +243,33 @@ seal_if_due(struct wn_record *r)
     wn_log_seal(&r->deferred);
 }
 
+/* All of the first of the dying, if it died plainly (nobody else knew it: no weak reference, no dispose) and declares its slots.
+ * Returns what that costs; 0: it is not that. */
+static inline long
+bury_plain(struct wn_record *r)
+{
+    struct wane_header   *h = r->dying;
+    const struct wn_type *t = wn_type_of(h);
+    long                  cost = WN_COST_OBJECT;
+
+    if (t->trace || (load_acquire(&h->word1) & WN_MERGED))
+        return 0;
+    r->dying = wn_link(h);
+    compiler_barrier(); /* as in begin */
+    WN_STEP("death:begin");
+    for (size_t i = 0; i < t->slot_count; i++) {
+        wane_slot *slot = (wane_slot *)(void *)((char *)wn_payload(h) + t->slots[i]);
+
+        if (!__atomic_load_n(&slot->bits, __ATOMIC_RELAXED))
+            continue;
+        drop_now(slot);
+        cost += WN_COST_OBJECT;
+    }
+    wn_count_death(r, t, h);
+    wn_memory_free(r, h, t);
+    return cost;
+}
+
 void
 wn_death_go_on(struct wn_record *r)
 {
@@ -264,13 +279,18 @@ wn_death_go_on(struct wn_record *r)
         return;
     r->burying = true;
     while (budget > 0 && wn_is_burying(r)) {
-        if (!r->partial)
-            begin(r);
-        if (!wn_drop_slots(r->partial, wn_type_of(r->partial), drop_now, &r->partial_done, &budget))
-            break;
-        end(r);
+        long cost = r->partial ? 0 : bury_plain(r);
+
+        if (!cost) {
+            if (!r->partial)
+                begin(r);
+            if (!wn_drop_slots(r->partial, wn_type_of(r->partial), drop_now, &r->partial_done, &budget))
+                break;
+            end(r);
+            cost = WN_COST_OBJECT;
+        }
         seal_if_due(r);
-        budget -= WN_COST_OBJECT;
+        budget -= cost;
     }
     r->burying = false;
     if (wn_is_burying(r)) {

@@ -20,6 +20,8 @@
 #ifndef WN_DEATH_H
 #define WN_DEATH_H
 
+#include "budget.h"
+#include "cell.h"
 #include "unit.h"
 
 /* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. */
@@ -43,7 +45,6 @@ void wn_dispose(struct wane_header *h, const struct wn_type *type);
 /* Call `one`, which empties it, for every filled slot. Slots in arrays (wane_visit_array) are dropped within the budget, going
  * on behind the first *done; all others at once. True: nothing is left. In a section. */
 bool wn_drop_slots(struct wane_header *h, const struct wn_type *type, void (*one)(wane_slot *), size_t *done, long *budget);
-void wn_count_death(struct wn_record *r, const struct wn_type *type, const struct wane_header *h);
 
 /* A holder's flag was cleared and word1 is now w: frees the object if it is dead and this was the last holder. */
 void wn_free_if_last(struct wn_record *r, struct wane_header *h, uint64_t w);
@@ -56,5 +57,54 @@ bool wn_graves_tend(struct wn_record *r);
 bool wn_graves_are_ripe(const struct wn_record *r);
 
 void wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_type *type);
+
+/* ---- Inline, for the shortest death there is ------------------------------------------------------------------------- */
+
+void wn_count_death_spare(const struct wn_type *type, size_t size);
+
+static inline void
+wn_count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h)
+{
+    struct wn_type_counts *counts = wn_type_counts(r, t->id);
+    size_t                 size = t->sized ? wn_prefix(h)->size : 0;
+
+    wn_registry_remove(h);
+    if (__builtin_expect(!counts, 0)) {
+        wn_count_death_spare(t, size);
+        return;
+    }
+    if (t->sized)
+        wn_counter_add_end(&counts->bytes_died, size);
+    wn_counter_add_end(&counts->died, 1);
+}
+
+static inline void
+wn_free_now(struct wn_record *r, struct wane_header *h, const struct wn_type *t, size_t bytes)
+{
+    WN_STEP("death:free");
+    wn_budget_give(r, bytes);
+    wn_repay_death(r);
+    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(r, h, wn_type_payload_size(t, h)))
+        return;
+    wn_cell_give(r, (char *)h - t->prefix, bytes);
+}
+
+/* The release of the last unit of the caller's own object that nobody else knows and that nothing follows from: it is freed.
+ * False: it is not that, and nothing was done. In a section, standing on r. */
+static inline bool
+wn_bury_at_once(struct wn_record *r, struct wane_header *h, uint64_t w0)
+{
+    const struct wn_type *t = wn_type_of(h);
+
+    if (!t->is_plain || !wn_count_is_plain_death(h, w0, r))
+        return false;
+    if (WN_CHECKS >= 1)
+        wn_check_words(h, w0, load_relaxed(&h->word1));
+    if (wn_may_be_looked_at(h))
+        return false;
+    wn_count_death(r, t, h);
+    wn_free_now(r, h, t, t->bytes);
+    return true;
+}
 
 #endif

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "cell.h"
 #include "clock.h"
 #include "gate.h"
 #include "histogram.h"
@@ -179,6 +180,8 @@ tend_as(struct wn_record *r, uint32_t bits)
     me = wane_self.me;
     wane_self.me = r->pub.me;
     tend_slice(r, bits);
+    if (!load_relaxed(&r->holder)) /* relaxed: a guess */
+        wn_cells_leave(r);
     wane_self.me = me;
     wane_leave();
 }

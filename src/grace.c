@@ -17,7 +17,7 @@ struct wane_atomic64 wane_epoch = {WANE_ONE_EPOCH | 1};
 static struct wane_atomic64 done;      /* a: the newest ticket that was reached */
 static struct wane_atomic64 barriered; /* a: the newest epoch that a membarrier came after */
 static struct wane_atomic64 periods;
-static struct wane_atomic32 fences; /* a: 1 = membarrier is missing */
+struct wane_atomic32 wn_grace_fences;
 static struct wane_atomic32 fence_word;
 static struct wane_atomic64 settled_from; /* a: entries before the FENCE bits came show from this time on */
 
@@ -42,7 +42,7 @@ now(void)
 static void
 fall_back_to_fences(void)
 {
-    store_release(&fences, 1u);
+    store_release(&wn_grace_fences, 1u);
     wn_full_fence(&fence_word); /* against records being made (record.c) */
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
@@ -57,7 +57,7 @@ fall_back_to_fences(void)
 void
 wn_grace_init(void)
 {
-    if (load_relaxed(&fences))
+    if (load_relaxed(&wn_grace_fences))
         return;
     if (getenv("WANE_NO_MEMBARRIER") || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
         fall_back_to_fences();
@@ -68,7 +68,7 @@ wn_membarrier(void)
 {
     static struct wane_atomic32 warned;
 
-    if (load_relaxed(&fences))
+    if (load_relaxed(&wn_grace_fences))
         return false;
     if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
         return true;
@@ -85,30 +85,28 @@ void
 wn_grace_forked(void)
 {
     /* A thread that has vanished may have been falling back. */
-    if (load_relaxed(&fences) && load_relaxed(&settled_from) == UINT64_MAX) {
+    if (load_relaxed(&wn_grace_fences) && load_relaxed(&settled_from) == UINT64_MAX) {
         fall_back_to_fences();
         store_relaxed(&settled_from, now() + SETTLE_NS);
     }
 }
 
 void
-wn_mutator_fence(void)
+wn_mutator_fence_slow(void)
 {
-    compiler_barrier();
-    if (load_relaxed(&fences))
-        wn_full_fence(&fence_word);
+    wn_full_fence(&fence_word);
 }
 
 uint32_t
 wn_grace_claim_bits(void)
 {
-    return load_acquire(&fences) ? WN_CLAIM_FENCE : 0;
+    return load_acquire(&wn_grace_fences) ? WN_CLAIM_FENCE : 0;
 }
 
 bool
 wn_grace_is_settled(void)
 {
-    return !load_acquire(&fences) || now() > load_relaxed(&settled_from);
+    return !load_acquire(&wn_grace_fences) || now() > load_relaxed(&settled_from);
 }
 
 /* Entries by a fence show. Without one an entry may still sit in a store buffer: that of a thread which looked at its

@@ -39,7 +39,16 @@ bool wn_grace_poll(uint64_t ticket);
 bool wn_membarrier(void);
 
 /* A full fence where membarrier is missing, else a compiler barrier: the mutators' side of membarrier handshakes. */
-void wn_mutator_fence(void);
+extern struct wane_atomic32 wn_grace_fences; /* a: 1: membarrier is missing */
+void                        wn_mutator_fence_slow(void);
+
+static inline void
+wn_mutator_fence(void)
+{
+    compiler_barrier();
+    if (__builtin_expect(load_relaxed(&wn_grace_fences), 0))
+        wn_mutator_fence_slow();
+}
 
 /* The claim word a new record starts with. */
 uint32_t wn_grace_claim_bits(void);

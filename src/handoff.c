@@ -80,7 +80,7 @@ bias_anew(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 
     if ((w1 & WN_KNOWN) != (WN_MERGED | WN_COUNT_ONE) && !(WN_MUTANT(adopt_known) && wn_count(w1) == 1))
         return;
-    store_relaxed(&h->word0, with_owner(w0 & ~WN_LINK_MASK, r->id) | (t->traced ? 0 : WANE_QUIET) | 1);
+    store_relaxed(&h->word0, with_owner(w0 & WN_TYPE_MASK, r->id) | (t->traced ? 0 : WANE_QUIET) | 1);
     WN_STEP("adopt:word0-written");
     if (WN_MUTANT(adopt_over_claim))
         store_release(&h->word1, (load_relaxed(&h->word1) & ~WN_MERGED) - WN_COUNT_ONE + WN_VERSION_ONE);

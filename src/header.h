@@ -2,8 +2,8 @@
  *
  * header.h - the 16 bytes before every payload
  *
- *   word0  type 16 | owner 16 | quiet 1 | guard 1 | local 30     o: the owner's plain stores; the type never changes
- *          of a dead object: type 16 | link 48                   the holder of the dead memory
+ *   word0  type 15 | unstored 1 | owner 16 | quiet 1 | guard 1 | local 30     o: the owner's plain stores; the type never changes
+ *          of a dead object: type 15 | link 48                                the holder of the dead memory
  *   word1  version 17 | count 32, signed | flags 15              a: one RMW per change, which also bumps the version
  *
  * Equations (asserted where they are cheap):
@@ -16,19 +16,25 @@
  *   I5  quiet (types with slots)  <=>  an entry in the owner's open candidate chunk;
  *       OWNLOG <=> an owner's entry in a sealed chunk, or in an open one after the merge; BUFFERED <=> anyone else's entry
  *   I6  the memory of a dead object belongs to the last holder of {killer until DEAD, CLAIMED, BUFFERED, OWNLOG}
+ *   I7  unstored, and word1 as it was born but for ERA  =>  no slot holds the object (slot.c)
  * Leaves (types without slots) have quiet set from birth: they are never candidates.
  */
 #ifndef WN_HEADER_H
 #define WN_HEADER_H
 
+#include <stddef.h>
+
 #include "atomic.h"
 
-#define WN_MAX_TYPES   65535
+#define WN_MAX_TYPES   32767
 #define WN_MAX_RECORDS 65500
-#define WN_TYPE_SHIFT  48
+#define WN_TYPE_SHIFT  49
 #define WN_OWNER_SHIFT 32
+#define WN_OWNER_MASK  (UINT64_C(0xFFFF) << WN_OWNER_SHIFT)
 #define WN_LOCAL_MASK  (WANE_LOCAL_LIMIT | (WANE_LOCAL_LIMIT - 1)) /* the guard bit is part of the number */
 #define WN_LINK_MASK   ((UINT64_C(1) << 48) - 1)
+#define WN_TYPE_MASK   (UINT64_C(0x7FFF) << WN_TYPE_SHIFT)
+#define WN_UNSTORED    (UINT64_C(1) << 48)
 
 #define WN_MERGED    (UINT64_C(1) << 0) /* word0 holds no count any more */
 #define WN_QUEUED    (UINT64_C(1) << 1) /* on a merge queue, which owns one unit */
@@ -41,7 +47,7 @@
 #define WN_SHARED    (UINT64_C(1) << 8) /* records count it apart; word1 holds WN_SHARE_BIAS beside its own part (share.h) */
 #define WN_FINALIZED (UINT64_C(1) << 9)
 #define WN_DEAD      (UINT64_C(1) << 10) /* the killer is done */
-#define WN_AGE       (UINT64_C(3) << 11) /* collections survived, at most two; the collector's */
+#define WN_AGE       (UINT64_C(3) << 11) /* collections survived, at most two; all bits: none, a stranger has stored it (I7) */
 #define WN_AGE_ONE   (UINT64_C(1) << 11)
 #define WN_ERA       (UINT64_C(3) << 13) /* freezes before its birth, or before a collection last looked at it; govern.h */
 #define WN_ERA_ONE   (UINT64_C(1) << 13)
@@ -51,6 +57,10 @@
 #define WN_COUNT_MASK  (UINT64_C(0xFFFFFFFF) << WN_COUNT_SHIFT)
 #define WN_VERSION_SHIFT 47
 #define WN_VERSION_ONE (UINT64_C(1) << WN_VERSION_SHIFT)
+
+/* Objects up to WN_CELL_MOST bytes are cells of pages, a bin for each 16 bytes more (cell.h). Bin 0: malloc's. */
+#define WN_CELL_MOST 512
+#define WN_CELL_BINS (WN_CELL_MOST / 16 + 1)
 
 /* Flags that say nothing of who else may know the object. */
 #define WN_HARMLESS (WN_AGE | WN_ERA | WN_FINALIZED)
@@ -91,7 +101,9 @@ wn_count(uint64_t w1)
 static inline unsigned
 wn_age(uint64_t w1)
 {
-    return (unsigned)(w1 >> 11) & 3;
+    unsigned age = (unsigned)(w1 >> 11) & 3;
+
+    return age == 3 ? 0 : age;
 }
 
 static inline uint64_t
@@ -135,7 +147,7 @@ wn_link(struct wane_header *h)
 static inline void
 wn_set_link(struct wane_header *h, struct wane_header *next)
 {
-    uint64_t type = load_relaxed(&h->word0) & ~WN_LINK_MASK;
+    uint64_t type = load_relaxed(&h->word0) & WN_TYPE_MASK;
 
     /* release E16: the collector that reads a link for a local count finds MERGED with count 0 in word1 afterwards. */
     store_release(&h->word0, type | ((uint64_t)(uintptr_t)next & WN_LINK_MASK));

@@ -190,7 +190,7 @@ add_row(struct rows *rows, uint32_t id)
     const struct wn_type *type = load_acquire(&wn_types[id]);
     struct row            row = {.name = type->name, .id = id};
 
-    wn_type_counts_sum(id, &row.objects, &row.bytes);
+    wn_type_alive(type, &row.objects, &row.bytes);
     row.objects -= (int64_t)load_relaxed(&type->immortal);
     if (row.objects > 0)
         rows->row[rows->count++] = row;

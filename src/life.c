@@ -23,6 +23,7 @@
 #include <wane/collector.h>
 
 #include "background.h"
+#include "cell.h"
 #include "collect.h"
 #include "final.h"
 #include "gate.h"
@@ -59,14 +60,22 @@ after_fork_parent(void)
     wn_gate_open();
 }
 
+/* Not this thread's, nor one that it acts for. */
+static bool
+has_vanished(const struct wn_record *r)
+{
+    return &r->pub != wane_self.record && r->pub.me != wane_self.me;
+}
+
 static void
 free_records_of_vanished_threads(void)
 {
+    wn_cells_mend(has_vanished);
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
 
-        if (!r || &r->pub == wane_self.record || r->pub.me == wane_self.me)
-            continue; /* this thread's, or one that it acts for */
+        if (!r || !has_vanished(r))
+            continue;
         if (!WN_MUTANT(fork_forgets_intent))
             wn_count_replay_intent(r);
         wn_nodes_recount(r);
@@ -170,7 +179,7 @@ report_type(uint32_t type)
     const struct wn_type *t = load_acquire(&wn_types[type]);
     int64_t               objects, bytes;
 
-    wn_type_counts_sum(type, &objects, &bytes);
+    wn_type_alive(t, &objects, &bytes);
     objects -= (int64_t)load_relaxed(&t->immortal);
     if (objects > 0)
         fprintf(stderr, "wane: leaked %lld object%s of type '%s' (%lld bytes)\n", (long long)objects,
@@ -265,8 +274,6 @@ add_ends(struct wane_stats *s, const struct wn_record *r)
 {
     const struct wn_counters *c = &r->counters;
 
-    s->objects_died += load_acquire(&c->died);
-    s->bytes_died += load_acquire(&c->bytes_died);
     s->applied += load_acquire(&c->applied);
     s->held_bytes -= load_acquire(&c->unearthed_bytes); /* wraps, until what was buried is added */
 }
@@ -276,8 +283,6 @@ add_beginnings(struct wane_stats *s, const struct wn_record *r)
 {
     const struct wn_counters *c = &r->counters;
 
-    s->objects_born += load_relaxed(&c->born);
-    s->bytes_born += load_relaxed(&c->bytes_born);
     s->displaced += load_relaxed(&c->displaced);
     s->queued += load_relaxed(&c->queued);
     s->merged += load_relaxed(&c->merged);
@@ -298,10 +303,26 @@ for_records(void (*add)(struct wane_stats *, const struct wn_record *), struct w
 }
 
 static void
+add_types(struct wane_stats *s, void (*sum)(const struct wn_type *, struct wn_type_sums *))
+{
+    for (uint32_t id = 1; id <= wn_type_count(); id++) {
+        struct wn_type_sums sums = {0};
+
+        sum(load_acquire(&wn_types[id]), &sums); /* acquire E6 */
+        s->objects_born += sums.born;
+        s->bytes_born += sums.bytes_born;
+        s->objects_died += sums.died;
+        s->bytes_died += sums.bytes_died;
+    }
+}
+
+static void
 add_records(struct wane_stats *s)
 {
+    add_types(s, wn_type_counts_died);
     for_records(add_ends, s);
     WN_STEP("stats:ends");
+    add_types(s, wn_type_counts_born);
     for_records(add_beginnings, s);
 }
 
@@ -331,7 +352,7 @@ wane_type_stats(void (*fn)(const char *, int64_t, int64_t, void *), void *arg)
         const struct wn_type *t = load_acquire(&wn_types[id]);
         int64_t               objects, bytes;
 
-        wn_type_counts_sum(id, &objects, &bytes);
+        wn_type_alive(t, &objects, &bytes);
         fn(t->name, objects, bytes, arg);
     }
 }

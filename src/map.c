@@ -176,7 +176,9 @@ find(const struct table *t, uint64_t hash, const char *key)
     }
 }
 
-/* Under the lock, or before t is published: the unit that the word stands for is in t from here on. */
+/* Under the lock, or before t is published: the unit that the word stands for is in t from here on. Not by the slot calls, which
+ * would have to know that the entry is in a slot now (slot.c, "What no slot holds"): entries have sizes of their own, and objects
+ * of such types never count as being in a hand. */
 static void
 place(struct table *t, uint64_t hash, void *word)
 {

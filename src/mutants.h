@@ -106,3 +106,8 @@ MUTANT(noted_until_counted, "a plain death clears its bit in the registry after 
 MUTANT(walk_frees_at_once, "a walk does not set wn_collecting")
 MUTANT(parked_no_grace, "an entry whose object is in the middle of a merge is finished at once")
 MUTANT(parked_for_ever, "and never")
+MUTANT(returned_forgotten, "a page that got its first cell from a stranger is not put on its record's stack")
+MUTANT(stranger_stores_silently, "a stranger's first store of an object leaves no trace in it")
+MUTANT(stored_stays_unstored, "nor does its owner's")
+MUTANT(in_hand_ignores_strangers, "its owner does not look for that trace")
+MUTANT(in_hand_looks_first, "and looks before its own store")

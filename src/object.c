@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "budget.h"
+#include "cell.h"
 #include "death.h"
 #include "govern.h"
 #include "handoff.h"
@@ -22,68 +23,76 @@ size_is_valid(const struct wn_type *t, size_t size, bool sized)
     return t->sized == sized && size >= t->size && size <= SIZE_MAX / 4;
 }
 
-static void
+/* Relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
+static inline void
 init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 {
-    uint64_t quiet = t->traced ? 0 : WANE_QUIET; /* leaves are never candidates */
-
-    /* relaxed: nobody else knows the object; the store into a slot (E5) publishes it. */
-    store_relaxed(&h->word0, (uint64_t)t->id << WN_TYPE_SHIFT | r->pub.me | quiet | 1);
+    store_relaxed(&h->word0, t->word0 | r->pub.me | 1);
     store_relaxed(&h->word1, WN_WORD1_BORN | (WN_MUTANT(era_of_the_born) ? 0 : load_relaxed(&wn_era)));
 }
 
-static size_t
-bytes_of(const struct wn_type *t, size_t size)
+static inline void
+clear(void *p, size_t bytes, uint32_t bin)
 {
-    return t->prefix + sizeof(struct wane_header) + size;
+    if (__builtin_expect(!bin, 0)) {
+        compiler_barrier(); /* gcc makes a calloc of malloc and memset, which is slower in glibc */
+        memset(p, 0, bytes);
+        return;
+    }
+    for (uint32_t i = 0; i < bin; i++) /* cells are whole sixteens; what malloc gave is not */
+        memset((char *)p + (size_t)i * 16, 0, 16);
 }
 
-static struct wane_header *
-allocate(const struct wn_type *t, size_t size)
+/* An object of so many bytes in all, standing on r. NULL: errno is ENOMEM; *refused: by the budget. */
+static inline struct wane_header *
+make(const struct wn_type *t, struct wn_record *r, size_t bytes, uint32_t bin, bool *refused)
 {
-    char *p = wn_malloc(bytes_of(t, size));
+    struct wn_type_counts *counts = wn_type_counts(r, t->id);
+    char                  *p;
 
-    if (!p)
-        return NULL;
-    if ((uintptr_t)p & ~WN_LINK_MASK) { /* links of dead objects have 48 bits */
-        wn_free(p);
+    *refused = false;
+    if (__builtin_expect(!counts || !wn_pay_birth(r), 0)) {
         errno = ENOMEM;
         return NULL;
     }
-    compiler_barrier(); /* gcc makes a calloc of the two, which is slower in glibc */
-    memset(p, 0, bytes_of(t, size));
+    *refused = !wn_budget_take(r, bytes);
+    p = __builtin_expect(!*refused, 1) ? wn_cell_take(r, bytes, bin) : NULL;
+    if (__builtin_expect(!p, 0)) {
+        if (!*refused)
+            wn_budget_give(r, bytes);
+        wn_repay_death(r);
+        errno = ENOMEM;
+        return NULL;
+    }
+    clear(p, bytes, bin);
+    wn_counter_add(&counts->born, 1);
+    init_header((struct wane_header *)(void *)(p + t->prefix), t, r);
     return (struct wane_header *)(void *)(p + t->prefix);
 }
 
-/* In a section. refused: by the budget. */
-static void *
-make(const struct wn_type *t, size_t size, bool *refused)
+/* One whose size its type knows. In a section. */
+static inline void *
+make_plain(const struct wn_type *t, bool *refused)
 {
-    struct wn_record   *r = wn_standing();
-    struct wane_header *h;
+    struct wane_header *h = make(t, wn_standing(), t->bytes, t->bin, refused);
 
-    if (!wn_type_counts_reserve(r, t->id) || !wn_pay_birth(r)) {
-        errno = ENOMEM;
+    if (__builtin_expect(!h, 0))
         return NULL;
-    }
-    *refused = !wn_budget_take(r, bytes_of(t, size));
-    if (*refused) {
-        wn_repay_death(r);
-        errno = ENOMEM;
+    wn_registry_add(h);
+    return wn_payload(h);
+}
+
+static void *
+make_sized(const struct wn_type *t, size_t size, bool *refused)
+{
+    size_t              bytes = t->prefix + sizeof(struct wane_header) + size;
+    struct wn_record   *r = wn_standing();
+    struct wane_header *h = make(t, r, bytes, wn_cell_bin(bytes), refused);
+
+    if (!h)
         return NULL;
-    }
-    h = allocate(t, size);
-    if (!h) { /* NOLINT(analyzer-malloc-leak): h is an inner address of the block */
-        wn_budget_give(r, bytes_of(t, size));
-        wn_repay_death(r);
-        return NULL;
-    }
-    if (t->prefix)
-        wn_prefix(h)->size = size;
-    init_header(h, t, r);
-    wn_type_counts_add(r, t->id, 1, (int64_t)size);
-    wn_counter_add(&r->counters.born, 1);
-    wn_counter_add(&r->counters.bytes_born, size);
+    wn_prefix(h)->size = size;
+    wn_counter_add(&wn_type_counts(r, t->id)->bytes_born, size);
     wn_registry_add(h);
     return wn_payload(h);
 }
@@ -92,7 +101,7 @@ static void *
 new_object(struct wane_type *type, size_t size, bool sized)
 {
     struct wn_type *t = wn_type_register(type);
-    bool            opened, refused = false;
+    bool            opened, refused;
     void           *object;
 
     if (!t)
@@ -105,10 +114,9 @@ new_object(struct wane_type *type, size_t size, bool sized)
     }
     for (bool waited = false;; waited = true) {
         opened = wn_scope_open();
-        object = make(t, size, &refused);
+        object = sized ? make_sized(t, size, &refused) : make_plain(t, &refused);
         wn_scope_close(opened);
-        /* NOLINTNEXTLINE(analyzer-malloc-leak): it, too, is an inner address */
-        if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(bytes_of(t, size)))
+        if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(size + t->prefix + sizeof(struct wane_header)))
             return object;
     }
 }
@@ -116,7 +124,14 @@ new_object(struct wane_type *type, size_t size, bool sized)
 void *
 wane_new(struct wane_type *type)
 {
-    return new_object(type, type->size, false);
+    uint32_t        id = load_acquire(&type->id); /* acquire E6 */
+    struct wn_type *t = load_relaxed(&wn_types[id]); /* relaxed: seen with the id; 0 has none */
+    bool            refused;
+
+    if (__builtin_expect(!t || t->sized || !wn_in_section(), 0))
+        return new_object(type, type->size, false);
+    wn_check_not_tracing();
+    return make_plain(t, &refused);
 }
 
 void *
@@ -163,13 +178,11 @@ retain_shared(struct wane_header *h)
     return done;
 }
 
-void
-wane_retain_slow(void *object)
+static __attribute__((noinline)) void
+retain(void *object)
 {
     struct wane_header *h = WANE_HEADER(object);
 
-    (void)wn_type_of(h); /* refuses what is not an object */
-    wn_check_not_tracing();
     if (wn_is_in_transit(h))
         (void)wane_adopt(object);
     if (wn_in_section() ? retain_inside(h) : retain_shared(h))
@@ -177,8 +190,28 @@ wane_retain_slow(void *object)
     wn_count_retain(h);
 }
 
+/* Another's, and nothing more to it. relaxed: a guess; who counts in word1 what others count on records is right, and slower. */
+static inline bool
+is_a_strangers(uint64_t w0, const struct wane_header *h)
+{
+    return !(load_relaxed(&h->word1) & WN_SHARED) && wn_owner(w0) != WN_TRANSIT && (w0 & WN_OWNER_MASK) != wane_self.me;
+}
+
 void
-wane_release_slow(void *object)
+wane_retain_slow(void *object)
+{
+    struct wane_header *h = WANE_HEADER(object);
+
+    (void)wn_type_of(h); /* refuses what is not an object */
+    wn_check_not_tracing();
+    if (__builtin_expect(is_a_strangers(load_relaxed(&h->word0), h), 1))
+        wn_count_retain(h);
+    else
+        retain(object);
+}
+
+static __attribute__((noinline)) void
+release(void *object)
 {
     struct wane_header *h = WANE_HEADER(object);
     bool                opened = wn_scope_open();
@@ -187,6 +220,24 @@ wane_release_slow(void *object)
         wn_unit_give(h);
     wn_death_run(wn_standing());
     wn_scope_close(opened);
+}
+
+void
+wane_release_slow(void *object)
+{
+    struct wane_header *h = WANE_HEADER(object);
+    uint64_t            w0 = load_relaxed(&h->word0);
+
+    wn_check_not_tracing();
+    if (wn_in_section()) {
+        if (!is_mine(h)) {
+            if (wn_count_release_of_many(h, wn_type_of(h)))
+                return;
+        } else if (wn_local(w0) == 1 && wn_bury_at_once(wn_standing(), h, w0)) {
+            return;
+        }
+    }
+    release(object);
 }
 
 void

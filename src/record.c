@@ -4,8 +4,10 @@
 #include <sched.h>
 #include <string.h>
 
+#include "cell.h"
 #include "memory.h"
 #include "step.h"
+#include "type.h"
 
 _Static_assert(WN_MAX_RECORDS < WN_TRANSIT, "no record has the id of objects in transit");
 
@@ -105,6 +107,7 @@ make(void)
         return NULL;
     }
     r->id = id;
+    wn_cells_init(r);
     r->pub.me = (uint64_t)id << WN_OWNER_SHIFT;
     wn_pool_owe(RECORD_BLOCKS);
     store_relaxed(&r->holder, 1u);
@@ -284,39 +287,74 @@ wn_node_give(struct wn_record *r, struct wn_queue_node *node)
 
 /* ---- Counts by type ----------------------------------------------------------------------------------------------- */
 
-bool
+struct wn_type_counts *
 wn_type_counts_make(struct wn_record *r, uint32_t type)
 {
-    void *counts = wn_calloc(WN_TYPE_SEGMENT, sizeof(struct wn_type_counts));
+    struct wn_type_counts *segment = wn_calloc(WN_TYPE_SEGMENT, sizeof *segment);
 
-    if (!counts)
-        return false;
-    store_release(&r->types[type / WN_TYPE_SEGMENT], counts); /* release E8: zeroed counts, for the sums */
-    return true;
+    if (!segment)
+        return NULL;
+    store_release(&r->types[type / WN_TYPE_SEGMENT], (void *)segment); /* release E8: zeroed counts, for the sums */
+    return segment + type % WN_TYPE_SEGMENT;
 }
 
-void
-wn_type_counts_overflow(uint32_t type, int64_t objects, int64_t bytes)
+struct wn_type_counts *
+wn_type_counts_spare(uint32_t type)
 {
-    fetch_add_relaxed(&overflow[type].objects, (uint64_t)objects);
-    fetch_add_relaxed(&overflow[type].bytes, (uint64_t)bytes);
+    return &overflow[type];
 }
 
-void
-wn_type_counts_sum(uint32_t type, int64_t *objects, int64_t *bytes)
+static void
+add_died(struct wn_type_sums *sums, const struct wn_type_counts *c)
 {
-    uint64_t o = load_relaxed(&overflow[type].objects);
-    uint64_t b = load_relaxed(&overflow[type].bytes);
+    sums->died += load_acquire(&c->died); /* acquire E8: whose birth is seen then */
+    sums->bytes_died += load_acquire(&c->bytes_died);
+}
 
+static void
+add_born(struct wn_type_sums *sums, const struct wn_type_counts *c)
+{
+    sums->born += load_relaxed(&c->born);
+    sums->bytes_born += load_relaxed(&c->bytes_born);
+}
+
+static void
+sum_counts(const struct wn_type *t, struct wn_type_sums *sums, void (*add)(struct wn_type_sums *, const struct wn_type_counts *))
+{
+    add(sums, &overflow[t->id]);
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record      *r = wn_record(id);
-        struct wn_type_counts *c = r ? load_acquire(&r->types[type / WN_TYPE_SEGMENT]) : NULL;
+        struct wn_type_counts *segment = r ? load_acquire(&r->types[t->id / WN_TYPE_SEGMENT]) : NULL; /* acquire E8 */
 
-        if (!c)
-            continue;
-        o += load_relaxed(&c[type % WN_TYPE_SEGMENT].objects);
-        b += load_relaxed(&c[type % WN_TYPE_SEGMENT].bytes);
+        if (segment)
+            add(sums, segment + t->id % WN_TYPE_SEGMENT);
     }
-    *objects = (int64_t)o;
-    *bytes = (int64_t)b;
+}
+
+void
+wn_type_counts_died(const struct wn_type *t, struct wn_type_sums *sums)
+{
+    *sums = (struct wn_type_sums){0};
+    sum_counts(t, sums, add_died);
+    if (!t->sized)
+        sums->bytes_died = sums->died * t->size;
+}
+
+void
+wn_type_counts_born(const struct wn_type *t, struct wn_type_sums *sums)
+{
+    sum_counts(t, sums, add_born);
+    if (!t->sized)
+        sums->bytes_born = sums->born * t->size;
+}
+
+void
+wn_type_alive(const struct wn_type *t, int64_t *objects, int64_t *bytes)
+{
+    struct wn_type_sums sums = {0};
+
+    wn_type_counts_died(t, &sums);
+    wn_type_counts_born(t, &sums);
+    *objects = (int64_t)(sums.born - sums.died);
+    *bytes = (int64_t)(sums.bytes_born - sums.bytes_died);
 }

@@ -34,10 +34,10 @@ struct wn_queue_node {
     struct wane_header *object;
 };
 
-/* Live objects and bytes of one type, as counted here; sums over all records are true, single ones may be negative. */
+/* Objects of one type made and destroyed standing here. Bytes: of types whose objects have sizes of their own. */
 struct wn_type_counts {
-    struct wane_atomic64 objects;
-    struct wane_atomic64 bytes;
+    struct wane_atomic64 born, died;
+    struct wane_atomic64 bytes_born, bytes_died;
 };
 #define WN_TYPE_SEGMENT 64
 
@@ -48,8 +48,9 @@ struct wn_shared_count {
 };
 #define WN_SHARED_COUNTS 16
 
+struct wn_page;
+
 struct wn_counters {
-    struct wane_atomic64 born, died, bytes_born, bytes_died;
     struct wane_atomic64 died_marked; /* dead, but in a candidate log */
     struct wane_atomic64 buried_bytes, unearthed_bytes; /* payloads of the dead that wait for a grace period; freed after it */
     struct wane_atomic64 displaced, applied, queued, merged, lost_units, lost_candidates;
@@ -73,6 +74,7 @@ struct wn_record {
 
     /* line 1: strangers push here */
     _Alignas(WN_CACHE_LINE) struct wane_atomic_ptr queue;
+    struct wane_atomic_ptr returned; /* pages with cells that strangers gave back (cell.h) */
 
     /* line 2..: of whoever stands here */
     _Alignas(WN_CACHE_LINE) struct wn_link *draining; /* o: detached from queue, newest first */
@@ -102,6 +104,9 @@ struct wn_record {
     bool                hold_seals; /* a cycle is being destroyed: its callbacks' deferred frees wait for the end of it */
     struct wane_header *grave_open, *grave_waiting; /* dead, memory waits for a grace period */
     uint64_t            grave_ticket;
+    struct wn_page     *bin[WN_CELL_BINS]; /* cells (cell.h) */
+    struct wn_page     *spare_page;
+    struct wn_link     *returning; /* o: detached from returned */
     struct wn_shared_count shared[WN_SHARED_COUNTS];
     struct wn_counters  counters;
     struct wane_atomic_ptr types[(WN_MAX_TYPES + WN_TYPE_SEGMENT) / WN_TYPE_SEGMENT]; /* wn_type_counts[64] */
@@ -182,30 +187,25 @@ struct wn_queue_node *wn_node_take(struct wn_record *r);
 void                  wn_node_give(struct wn_record *r, struct wn_queue_node *node);
 void                  wn_nodes_recount(struct wn_record *r); /* its holder was stopped (fork) */
 
-/* Count births and deaths by type; reserve before the birth. */
-bool wn_type_counts_make(struct wn_record *r, uint32_t type);
-void wn_type_counts_overflow(uint32_t type, int64_t objects, int64_t bytes);
+/* Births and deaths by type; reserve before the birth. NULL: there is no memory. */
+struct wn_type_counts *wn_type_counts_make(struct wn_record *r, uint32_t type);
+struct wn_type_counts *wn_type_counts_spare(uint32_t type); /* of several records: change them by RMW */
 
-static inline bool
-wn_type_counts_reserve(struct wn_record *r, uint32_t type)
+static inline struct wn_type_counts *
+wn_type_counts(struct wn_record *r, uint32_t type)
 {
-    return __builtin_expect(load_relaxed(&r->types[type / WN_TYPE_SEGMENT]) != NULL, 1) || wn_type_counts_make(r, type);
+    struct wn_type_counts *segment = load_relaxed(&r->types[type / WN_TYPE_SEGMENT]); /* relaxed: made standing here */
+
+    return __builtin_expect(segment != NULL, 1) ? segment + type % WN_TYPE_SEGMENT : wn_type_counts_make(r, type);
 }
 
-static inline void
-wn_type_counts_add(struct wn_record *r, uint32_t type, int64_t objects, int64_t bytes)
-{
-    struct wn_type_counts *c;
-
-    if (!wn_type_counts_reserve(r, type)) {
-        wn_type_counts_overflow(type, objects, bytes);
-        return;
-    }
-    c = (struct wn_type_counts *)load_relaxed(&r->types[type / WN_TYPE_SEGMENT]) + type % WN_TYPE_SEGMENT;
-    wn_counter_add(&c->objects, (uint64_t)objects);
-    wn_counter_add(&c->bytes, (uint64_t)bytes);
-}
-
-void wn_type_counts_sum(uint32_t type, int64_t *objects, int64_t *bytes);
+/* Summed over all records: the dead first, so they are no more than the born. */
+struct wn_type_sums {
+    uint64_t born, died, bytes_born, bytes_died;
+};
+struct wn_type;
+void wn_type_counts_died(const struct wn_type *type, struct wn_type_sums *sums);
+void wn_type_counts_born(const struct wn_type *type, struct wn_type_sums *sums);
+void wn_type_alive(const struct wn_type *type, int64_t *objects, int64_t *bytes);
 
 #endif

@@ -27,6 +27,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cell.h"
 #include "life.h"
 #include "step.h"
 #include "tend.h"
@@ -168,6 +169,7 @@ thread_exits(void *record)
     wn_life_thread_exits();
     wane_enter();
     wn_tend(self(), WN_ATTEND | WN_HANDOVER);
+    wn_cells_leave(self());
     wane_leave();
     wane_self.record = NULL;
     wane_self.me = WN_ME_EXITING;

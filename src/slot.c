@@ -13,9 +13,23 @@
  * ring look at each other's slot after both stores, and one of them sees it. An object whose slots are all empty closes nothing,
  * unless it was stored into itself. Private stores are no exception: two containers that were never published can hold each
  * other.
+ *
+ * Nor does it close anything if it goes into an object that no slot holds: that one's units are in hands, what it holds is
+ * alive through them, and what becomes of it is an event in its turn (a store of it, a release, its death). Objects know it
+ * of themselves: UNSTORED is set at birth and cleared by the owner's first store of it; a stranger's first store, who may not
+ * write word0, sets AGE in word1 instead, where no bits were set. So: UNSTORED, mine, and word1 as it was born. Where both
+ * happen at once,
+ *
+ *     A, the owner of n                      B, who stores n
+ *     n.slot := c         (seq_cst)          n.word1 := AGE      (seq_cst)
+ *     n.word1 as born? no event              slot := n
+ *                                            n.slot filled? n is a candidate      (seq_cst)
+ *
+ * one of them sees the other. With a private store A alone reaches n: there is no B.
  */
 #include <errno.h>
 
+#include "cell.h"
 #include "death.h"
 #include "handoff.h"
 #include "memory.h"
@@ -32,6 +46,53 @@ retain_if(void *object)
 {
     if (object)
         wane_retain(object);
+}
+
+/* ---- What no slot holds ------------------------------------------------------------------------------------------- */
+
+static void
+stranger_stores(struct wane_header *h)
+{
+    uint64_t w = load_relaxed(&h->word1);
+
+    do
+        if (w & WN_AGE)
+            return;
+    while (!cas_seq_cst(&h->word1, &w, (w | WN_AGE) + WN_VERSION_ONE));
+}
+
+/* Before any store of an object into a slot. */
+static inline void
+store_begins(void *object)
+{
+    struct wane_header *h;
+    uint64_t            w0;
+
+    if (!object)
+        return;
+    h = WANE_HEADER(object);
+    w0 = load_relaxed(&h->word0);
+    if (!(w0 & WN_UNSTORED))
+        return;
+    if (wn_owner(w0) != (uint32_t)(wane_self.me >> WN_OWNER_SHIFT)) {
+        if (!WN_MUTANT(stranger_stores_silently))
+            stranger_stores(h);
+    } else if (!WN_MUTANT(stored_stays_unstored)) {
+        store_relaxed(&h->word0, w0 & ~WN_UNSTORED);
+    }
+}
+
+/* The slot is in an object of mine that no slot holds. After the store. */
+static inline bool
+is_in_hand(const wane_slot *slot)
+{
+    const struct wane_header *h = wn_cell_around(slot, (uint32_t)(wane_self.me >> WN_OWNER_SHIFT));
+    uint64_t                  w0 = h ? load_relaxed(&h->word0) : 0;
+
+    if ((w0 & (WN_UNSTORED | WN_OWNER_MASK)) != (WN_UNSTORED | wane_self.me))
+        return false;
+    return WN_MUTANT(in_hand_ignores_strangers) ||
+           (__atomic_load_n(&h->word1.value, __ATOMIC_SEQ_CST) & ~WN_ERA) == WN_WORD1_BORN;
 }
 
 /* ---- Consuming stores are candidate events --------------------------------------------------------------------- */
@@ -61,9 +122,12 @@ static void
 stored(void *object, const wane_slot *slot)
 {
     struct wane_header   *h = WANE_HEADER(object);
-    const struct wn_type *t = wn_type_of(h);
+    const struct wn_type *t;
     struct look           look = {{look_at_slot, NULL}, false};
 
+    if (is_in_hand(slot))
+        return;
+    t = wn_type_of(h);
     if (!t->traced)
         return;
     if (!t->trace && !is_inside(slot, h, t))
@@ -119,6 +183,7 @@ wane_set(wane_slot *slot, void *object)
     bool opened = wn_scope_open();
 
     retain_if(wane_untag(object)); /* before the old one goes: it may be the same */
+    store_begins(wane_untag(object));
     defer(displace(slot, (uintptr_t)object));
     wn_scope_close(opened);
 }
@@ -127,10 +192,13 @@ void
 wane_put(wane_slot *slot, void *object)
 {
     bool opened = wn_scope_open();
+    bool too_early = WN_MUTANT(in_hand_looks_first) && is_in_hand(slot);
 
     wn_arrive(wane_untag(object));
+    store_begins(wane_untag(object));
+    WN_STEP("slot:before");
     defer(displace(slot, (uintptr_t)object));
-    if (wane_untag(object))
+    if (wane_untag(object) && !too_early)
         stored(wane_untag(object), slot);
     wn_scope_close(opened);
 }
@@ -163,6 +231,7 @@ wane_swap(wane_slot *slot, void *object)
     void *old;
 
     wn_arrive(wane_untag(object));
+    store_begins(wane_untag(object));
     old = displace(slot, (uintptr_t)object);
     retain_if(old);
     defer(old);
@@ -192,6 +261,7 @@ wane_cas(wane_slot *slot, const void *expected, void *desired)
     bool done;
 
     retain_if(wane_untag(desired));
+    store_begins(wane_untag(desired));
     done = exchange_if(slot, expected, desired);
     if (!done)
         wane_release(wane_untag(desired));
@@ -206,6 +276,7 @@ wane_cas_put(wane_slot *slot, const void *expected, void *desired)
     bool done;
 
     wn_arrive(wane_untag(desired));
+    store_begins(wane_untag(desired));
     done = exchange_if(slot, expected, desired);
     if (done && wane_untag(desired))
         stored(wane_untag(desired), slot);
@@ -242,6 +313,7 @@ wane_set_private(wane_slot *slot, void *object)
     bool opened = wn_scope_open();
 
     retain_if(wane_untag(object));
+    store_begins(wane_untag(object));
     drop_now(replace_private(slot, (uintptr_t)object));
     wn_scope_close(opened);
 }
@@ -253,6 +325,7 @@ wane_put_private(wane_slot *slot, void *object)
     void *old;
 
     wn_arrive(wane_untag(object));
+    store_begins(wane_untag(object));
     old = replace_private(slot, (uintptr_t)object);
     if (wane_untag(object))
         stored(wane_untag(object), slot);

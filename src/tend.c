@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tend.h"
 
+#include "cell.h"
 #include "gate.h"
 #include "memory.h"
 #include "step.h"
@@ -209,6 +210,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
         store_release(&r->handed_at, epoch);
     }
     waiting = wn_graves_tend(r);
+    waiting |= wn_cells_tend(r);
     say_how_far(r);
     if (waiting || wn_is_burying(r) || r->draining || r->parked || !log_is_empty(&r->deferred))
         return;
@@ -216,7 +218,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
      * reported here, for the pusher may find backlog 1 and not do it, and the background may have seen the 0. */
     exchange_seq_cst(&r->backlog, 0u);
     WN_STEP("tend:backlog-cleared");
-    if (__atomic_load_n(&r->queue.value, __ATOMIC_SEQ_CST)) {
+    if (__atomic_load_n(&r->queue.value, __ATOMIC_SEQ_CST) || __atomic_load_n(&r->returned.value, __ATOMIC_SEQ_CST)) {
         if (WN_MUTANT(backlog_silent))
             store_release(&r->backlog, 1u);
         else
@@ -227,5 +229,5 @@ wn_tend(struct wn_record *r, uint32_t bits)
 bool
 wn_has_backlog(struct wn_record *r)
 {
-    return load_acquire(&r->backlog) || load_relaxed(&r->queue);
+    return load_acquire(&r->backlog) || load_relaxed(&r->queue) || load_relaxed(&r->returned);
 }

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <malloc.h>
 
+#include "cell.h"
 #include "collect.h"
-
 #include "step.h"
 
 #define TRIM_NS UINT64_C(1000000000)
@@ -37,6 +37,7 @@ wane_trim(void)
     wn_driver_begin();
     free_all(&wn_collection, wn_now() + TRIM_NS);
     wn_driver_end();
+    wn_pages_trim();
 #ifdef __GLIBC__
     (void)malloc_trim(0);
 #endif

@@ -8,6 +8,7 @@
 
 #include <wane/observe.h>
 
+#include "cell.h"
 #include "check.h"
 #include "memory.h"
 #include "step.h"
@@ -54,7 +55,11 @@ copy(struct wane_type *d)
     t->sized = d->flags & WANE_SIZED;
     t->owns_first = d->flags & WANE_OWNS_FIRST;
     t->traced_early = d->flags & WANE_TRACED_EARLY;
+    t->is_plain = !t->traced && !t->sized && !t->dispose && !t->finalize;
     t->prefix = t->sized || t->finalize ? sizeof(struct wn_prefix) : 0;
+    t->can_hold = t->traced && !t->prefix;
+    t->bytes = t->prefix + sizeof(struct wane_header) + t->size;
+    t->bin = wn_cell_bin(t->bytes);
     return t;
 }
 
@@ -66,6 +71,7 @@ register_locked(struct wane_type *d)
 
     if (id)
         return load_relaxed(&wn_types[id]);
+    wn_cells_choose();
     if (!d->name || !slots_are_valid(d)) {
         errno = EINVAL;
         return NULL;
@@ -77,6 +83,8 @@ register_locked(struct wane_type *d)
         return NULL;
     }
     t->id = id;
+    /* Leaves are never candidates. */
+    t->word0 = (uint64_t)id << WN_TYPE_SHIFT | (t->can_hold ? WN_UNSTORED : t->traced ? 0 : WANE_QUIET);
     /* release E6: the entry, for whoever reads it by an id or through the declaration. */
     store_release(&wn_types[id], (void *)t);
     store_release(&count, id);

@@ -22,11 +22,16 @@ struct wn_type {
     uint32_t           id;
     bool               traced; /* may hold slots: can be a candidate */
     bool               sized;
+    bool               is_plain; /* no slots, no callbacks, no prefix: its death has no consequence */
+    bool               can_hold; /* a store into an object in nobody's slot need make no candidate (slot.c) */
     bool               traced_early; /* its callback may be called from birth on */
     bool               owns_first;   /* the payload begins with a pointer to an object of which it owns a unit */
     struct wane_atomic_ptr slot_names; /* a: const char *const *, one for each declared slot; NULL: they have numbers */
     struct wane_atomic64 immortal; /* a: objects that are not meant to end */
     size_t             prefix; /* bytes in front of the header: struct wn_prefix or nothing */
+    size_t             bytes;  /* prefix, header and payload (the least, of sized types) */
+    uint32_t           bin;    /* of that (cell.h) */
+    uint64_t           word0;  /* of an object that nobody owns yet */
 };
 
 /* In front of the header of types with a finalizer or with a size of their own. */
@@ -89,6 +94,13 @@ static inline size_t
 wn_type_payload_size(const struct wn_type *t, const struct wane_header *h)
 {
     return t->sized ? wn_prefix((struct wane_header *)(uintptr_t)h)->size : t->size;
+}
+
+/* With header and prefix. */
+static inline size_t
+wn_type_bytes(const struct wn_type *t, const struct wane_header *h)
+{
+    return t->sized ? t->prefix + sizeof *h + wn_prefix((struct wane_header *)(uintptr_t)h)->size : t->bytes;
 }
 
 uint32_t wn_type_count(void); /* ids 1 .. this */

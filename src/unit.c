@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-#include "registry.h"
-#include "step.h"
 
 struct wane_atomic32   wn_collecting;
 struct wane_atomic_ptr wn_final_due;
@@ -119,15 +117,7 @@ add_dying(struct wane_header *h, struct wn_record *r)
 static void
 dies_plain(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
 {
-    if (!WN_MUTANT(noted_until_counted))
-        wn_registry_remove(h);
-    /* The stores that made it unreachable come before this look (H8); the collector's membarrier answers. */
-    wn_mutator_fence();
-    WN_STEP("death:plain");
-    /* The collector may know its address, or hold it since the look at word1 (CLAIMED outlives wn_collecting; a 0 that ends a
-     * phase is released after all its claims): then die in word1. With a dispose, too: the object must not look alive. */
-    if ((load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)) ||
-        ((load_acquire(&h->word1) & WN_HOLDERS) && !WN_MUTANT(death_looks_once)) || t->dispose)
+    if (wn_may_be_looked_at(h) || t->dispose) /* with a dispose, too: the object must not look alive */
         wn_flags_change(h, 0, WN_MERGED);
     add_dying(h, r);
 }
@@ -153,9 +143,15 @@ wn_unit_give(struct wane_header *h)
     struct wn_room        room = {false, true};
     struct wn_verdict     v;
 
-    if (t->traced) {
-        if (wn_owner(w0) == r->id && wn_local(w0) == 1 && (w0 & WANE_QUIET))
+    if (wn_count_is_plain_death(h, w0, r) && !t->finalize) {
+        if (t->traced && (w0 & WANE_QUIET))
             retract_newest(h, r);
+        if (!t->traced || !(load_relaxed(&h->word0) & WANE_QUIET)) {
+            dies_plain(h, t, r);
+            return;
+        }
+    }
+    if (t->traced) {
         room.candidate = wn_candidates_reserve(r) || WN_MUTANT(mark_before_entry);
     }
     if (wn_owner(w0) != r->id)
@@ -178,9 +174,6 @@ wn_unit_give(struct wane_header *h)
         break;
     case WN_DIES:
         add_dying(h, r);
-        break;
-    case WN_DIES_PLAIN:
-        dies_plain(h, t, r);
         break;
     }
 }

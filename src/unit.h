@@ -11,9 +11,26 @@
 
 #include "check.h"
 #include "count.h"
+#include "registry.h"
+#include "step.h"
 
 /* a: the collector may be reading slots of objects that it has not claimed yet (phase A): no dead memory is freed at once. */
 extern struct wane_atomic32 wn_collecting;
+
+/* A plain death (the last unit was its owner's, word1 says that nobody else knows it): may the collector be looking at it even
+ * so? Then it must die in word1. The stores that made it unreachable come before this look (H8); the collector's membarrier
+ * answers. The collector may know its address, or hold it since the look at word1 (CLAIMED outlives wn_collecting; a 0 that
+ * ends a phase is released after all its claims). */
+static inline bool
+wn_may_be_looked_at(struct wane_header *h)
+{
+    if (!WN_MUTANT(noted_until_counted))
+        wn_registry_remove(h);
+    wn_mutator_fence();
+    WN_STEP("death:plain");
+    return (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)) ||
+           ((load_acquire(&h->word1) & WN_HOLDERS) && !WN_MUTANT(death_looks_once));
+}
 
 /* Called when a live object is waiting for its finalizer on wn_final_due. */
 extern struct wane_atomic_ptr wn_final_due;

@@ -6,9 +6,10 @@
  */
 #include "race_common.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <wane/memory.h>
 
 #include "collect.h"
 #include "pace.h"
@@ -384,16 +385,6 @@ gen_06_noted_while_collected(void **state)
 
 /* ---- Dead on a waiting list ---------------------------------------------------------------------------------------- */
 
-static size_t
-in_use(void)
-{
-#if defined(SLOW)
-    return 0;
-#else
-    return mallinfo2().uordblks;
-#endif
-}
-
 static uint64_t
 waiting(void)
 {
@@ -445,11 +436,10 @@ gen_10_dead_on_a_waiting_list(void **state)
     for (int i = LIVE; i < ALL; i++)
         wane_release(held[i]);
     assert_int_equal(ended(&dead), ALL - LIVE);
-    before = in_use();
+    before = wane_budget_used();
     purge();
     assert_int_equal(waiting(), LIVE);
-    if (before)
-        assert_true(before - in_use() >= (ALL - LIVE) * (sizeof(struct node) + 16));
+    assert_int_equal(before - wane_budget_used(), (ALL - LIVE) * (sizeof(struct node) + sizeof(struct wane_header)));
     for (int i = 0; i < LIVE; i++) {
         assert_true(held[i]->canary == CANARY);
         assert_int_equal(age_of(held[i]), 2);

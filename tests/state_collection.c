@@ -40,6 +40,60 @@ clear_root(void)
     assert_int_equal(world.ended, 1);
 }
 
+static bool
+is_unstored(void)
+{
+    return word0() & WN_UNSTORED;
+}
+
+static void
+store_first_own(void)
+{
+    act(&world.m1, make_x, NULL);
+    assert_true(is_unstored());
+    look();
+    act(&world.m1, put_x, NULL);
+    expect(M1, false, 1, 0, 0, 0); /* empty: no candidate */
+    assert_false(is_unstored());
+    clear_root();
+}
+
+static void
+store_first(void)
+{
+    act(&world.m1, make_x, NULL);
+    look();
+    act(&world.m2, put_x, NULL);
+    expect(M1, false, 1, 0, 0, 1);
+    assert_true(is_unstored());
+    assert_int_equal(word1() & WN_AGE, WN_AGE);
+    assert_int_equal(wn_age(word1()), 0);
+    clear_root();
+}
+
+static void
+put_x_into_new(void *unused)
+{
+    (void)unused;
+    WANE_SECTION
+    {
+        struct node *n = node_new(&world.ended_y);
+
+        wane_put(&n->s[0], world.x);
+        wane_put(&world.root, n);
+    }
+}
+
+static void
+store_in_hand(void)
+{
+    act(&world.m1, make_filled, NULL);
+    look();
+    act(&world.m1, put_x_into_new, NULL);
+    expect(M1, false, 1, 0, 0, 0);
+    clear_root();
+}
+
 static void
 store_own(void)
 {
@@ -56,7 +110,7 @@ store_stranger(void)
     act(&world.m1, make_filled, NULL);
     look();
     act(&world.m2, put_x, NULL);
-    expect(M1, false, 1, WN_BUFFERED, 0, 1);
+    expect(M1, false, 1, WN_BUFFERED, 0, 2); /* and that it was stored */
     clear_root();
 }
 
@@ -68,7 +122,7 @@ store_marked(void)
     act(&world.m2, release_x, NULL);
     look();
     act(&world.m2, put_x, NULL);
-    expect(M1, false, 1, WN_BUFFERED, 0, 0);
+    expect(M1, false, 1, WN_BUFFERED, 0, 1); /* that it was stored */
     clear_root();
 }
 
@@ -495,6 +549,9 @@ dead_waits(void)
 }
 
 const struct row rows_of_collection[] = {
+    {"store-first-own", store_first_own},
+    {"store-first", store_first},
+    {"store-in-hand", store_in_hand},
     {"store-own", store_own},
     {"store-stranger", store_stranger},
     {"store-marked", store_marked},

@@ -7,7 +7,7 @@
  *
  * Every function here is also a symbol of the library (C99 inline), so that other languages call the same code.
  *
- *   header    word0  type 16 | owner 16 | quiet 1 | guard 1 | local 30    (the payload follows 16 bytes later)
+ *   header    word0  type and more 16 | owner 16 | quiet 1 | guard 1 | local 30    (the payload follows 16 bytes later)
  *             word1  version 17 | count 32 | flags 15                    (never touched on the paths in this file)
  *   self      me     owner id << 32 inside a section; an impossible value outside, so that one compare answers
  *                    "inside a section, and on the record that owns this object"

@@ -6,6 +6,7 @@
  * is poisoned and not used again, or (schedules with `reuse`) used again at once, last in, first out. The rest of the program has
  * the C library's malloc.
  */
+#include "cell.h"
 #include "explore.h"
 
 #include <errno.h>
@@ -75,6 +76,20 @@ bool
 ex_heap_is_freed(uintptr_t address)
 {
     return address - BASE < SIZE && heap->state[(address - BASE) / 16] == FREED;
+}
+
+/* For the library (src/cell.h): a block's own header is not in use. */
+struct wane_header *
+wn_cell_around(const void *p, uint32_t owner)
+{
+    uint64_t i = ((uintptr_t)p - BASE) / 16;
+
+    (void)owner;
+    if (!is_ours(p) || heap->state[i] != LIVE)
+        return NULL;
+    while (heap->state[i - 1] == LIVE)
+        i--;
+    return (struct wane_header *)(BASE + i * 16);
 }
 
 static void *

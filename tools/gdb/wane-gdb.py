@@ -57,6 +57,17 @@ class Heap:
         self.records = {i: gdb.Value(p).cast(record).dereference() for i, p in pointers(symbol("wn_records"))}
         self.types = {i: gdb.Value(p).cast(kind).dereference() for i, p in pointers(symbol("wn_types"))}
 
+    @staticmethod
+    def counts(address, count):
+        """Of so many types: born, died, bytes born, bytes died (the bytes of types whose objects have sizes of their own)."""
+        numbers = words(address, 4 * count)
+        return [tuple(signed(n) for n in numbers[4 * i:4 * i + 4]) for i in range(count)]
+
+    def counted(self, record):
+        for segment, address in pointers(record["types"]):
+            for i, counts in enumerate(self.counts(address, TYPE_SEGMENT)):
+                yield segment * TYPE_SEGMENT + i, counts
+
     def name(self, kind):
         return self.types[kind]["name"].string()
 
@@ -65,7 +76,7 @@ class Heap:
             w0, w1 = words(object - HEADER, 2)
         except gdb.MemoryError:
             raise gdb.GdbError(f"{object:#x}: no such memory") from None
-        if object % 16 or w0 >> 48 not in self.types:
+        if object % 16 or w0 >> 49 not in self.types:
             raise gdb.GdbError(f"{object:#x} is not an object")
         return w0, w1
 
@@ -99,7 +110,7 @@ class Heap:
 def describe(heap, object):
     """Lines about an object's words."""
     w0, w1 = heap.header(object)
-    kind, owner, local = w0 >> 48, w0 >> 32 & 0xFFFF, w0 & LOCAL_MASK
+    kind, owner, local = w0 >> 49, w0 >> 32 & 0xFFFF, w0 & LOCAL_MASK
     count, flags = signed(w1 >> 15 & 0xFFFFFFFF, 32), [name for i, name in enumerate(FLAGS) if w1 >> i & 1]
     yield f"{object:#x}: '{heap.name(kind)}', {heap.size(object, kind)} bytes, version {w1 >> 47}"
     if w1 & DEAD or (w1 & MERGED and count <= 0):
@@ -140,26 +151,22 @@ class Types(gdb.Command):
     def invoke(self, argument, from_tty):
         heap = Heap()
         sums = {kind: [0, 0] for kind in heap.types}
-        for kind, counts in enumerate(self.pairs(int(symbol("overflow").address), max(heap.types, default=0) + 1)):
-            self.add(sums, kind, counts)
+        for kind, counts in enumerate(heap.counts(int(symbol("overflow").address), max(heap.types, default=0) + 1)):
+            self.add(heap, sums, kind, counts)
         for record in heap.records.values():
-            for segment, address in pointers(record["types"]):
-                for i, counts in enumerate(self.pairs(address, TYPE_SEGMENT)):
-                    self.add(sums, segment * TYPE_SEGMENT + i, counts)
+            for kind, counts in heap.counted(record):
+                self.add(heap, sums, kind, counts)
         print(f"{'objects':>10} {'bytes':>14}  type")
         for kind, (objects, size) in sorted(sums.items(), key=lambda row: (-row[1][1], row[0])):
             print(f"{objects:>10} {size:>14}  {heap.name(kind)}")
 
     @staticmethod
-    def pairs(address, count):
-        numbers = words(address, 2 * count)
-        return [(signed(numbers[2 * i]), signed(numbers[2 * i + 1])) for i in range(count)]
-
-    @staticmethod
-    def add(sums, kind, counts):
+    def add(heap, sums, kind, counts):
         if kind in sums:
-            sums[kind][0] += counts[0]
-            sums[kind][1] += counts[1]
+            born, died, bytes_born, bytes_died = counts
+            sums[kind][0] += born - died
+            sums[kind][1] += bytes_born - bytes_died if heap.types[kind]["sized"] else \
+                (born - died) * int(heap.types[kind]["size"])
 
 
 class Owners(gdb.Command):
@@ -171,14 +178,14 @@ class Owners(gdb.Command):
     def invoke(self, argument, from_tty):
         heap = Heap()
         for i, record in sorted(heap.records.items()):
-            counters, ctr = record["counters"], number(record["pub"]["ctr"])
+            ctr, counted = number(record["pub"]["ctr"]), [counts for _, counts in heap.counted(record)]
             waits = [name for name, field in (("queue", record["queue"]["value"]), ("deferred", record["deferred"]["first"]),
                                               ("dying", record["dying"]), ("half dropped", record["partial"]),
                                               ("graves", record["grave_open"]), ("graves in a grace period",
                                                                                  record["grave_waiting"])) if int(field)]
             print(f"{i:>5}  {heap.thread(number(record['tid'])) if number(record['holder']) else 'free'}, "
                   f"{f'in a section (depth {ctr & 0xFFFF})' if ctr & 0xFFFF else 'outside'}, "
-                  f"born {number(counters['born'])}, died {number(counters['died'])}"
+                  f"born {sum(c[0] for c in counted)}, died {sum(c[1] for c in counted)}"
                   f"{'; waits: ' + ', '.join(waits) if waits else ''}")
 
 
@@ -204,7 +211,7 @@ class Why(gdb.Command):
         holders, objects = 0, 0
         for object in heap.observed():
             objects += 1
-            kind = words(object - HEADER, 1)[0] >> 48
+            kind = words(object - HEADER, 1)[0] >> 49
             for offset in self.places(object, heap.size(object, kind), wanted):
                 holders += 1
                 print(f"  in {object:#x}: '{heap.name(kind)}'+{offset}")
@@ -234,7 +241,7 @@ class SlotPrinter:
             return f"empty, tag {tag}"
         try:
             heap = Heap()
-            name = heap.name(heap.header(object)[0] >> 48)
+            name = heap.name(heap.header(object)[0] >> 49)
         except (gdb.GdbError, gdb.error):
             name = "?"
         return f"{object:#x} '{name}'" + (f", tag {tag}" if tag else "")
