@@ -24,8 +24,10 @@ struct node {
 WANE_TYPE(node, a, b);
 
 static struct {
-    bool quick;
-    long live;
+    bool        quick;
+    long        live;
+    const char *shape; /* of growth: only this one, */
+    long        size;  /* .. or only so many objects */
 } set;
 
 static uint64_t seed = 88172645463325252u;
@@ -229,7 +231,7 @@ growth_of(const struct shape *s)
     int                      n = 0;
 
     printf("  %-16s", s->name);
-    for (long size = 1000; size <= most_of(s); size *= 10, n++) {
+    for (long size = set.size ? set.size : 1000; size <= (set.size ? set.size : most_of(s)); size *= 10, n++) {
         cost[n] = least_cost(s, size);
         printf(" %9.0f", cost[n].cpu);
         fflush(stdout);
@@ -249,12 +251,13 @@ growth(void)
 {
     printf("growth: one collection over n objects of garbage; ns of CPU an object (least of three), and of these by the clock\n"
            "  %-16s", "");
-    for (long n = 1000; n <= (set.quick ? 100000 : 10000000); n *= 10)
+    for (long n = set.size ? set.size : 1000; n <= (set.size ? set.size : set.quick ? 100000 : 10000000); n *= 10)
         printf(" %9ld", n);
     printf("  exponent from 10,000 on\n");
     (void)wane_set_automatic(false);
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        growth_of(&shapes[i]);
+        if (!set.shape || strcmp(shapes[i].name, set.shape) == 0)
+            growth_of(&shapes[i]);
     (void)wane_set_automatic(true);
 }
 
@@ -488,7 +491,7 @@ static const struct part {
 static int
 usage(void)
 {
-    fprintf(stderr, "usage: bench_cycles [--quick] [--live N] [growth] [rings] [quiet] [pauses]\n");
+    fprintf(stderr, "usage: bench_cycles [--quick] [--live N] [--shape NAME] [--size N] [growth] [rings] [quiet] [pauses]\n");
     return 2;
 }
 
@@ -507,6 +510,14 @@ main(int argc, char **argv)
         }
         if (strcmp(argv[i], "--live") == 0 && i + 1 < argc) {
             set.live = atol(argv[++i]);
+            continue;
+        }
+        if (strcmp(argv[i], "--shape") == 0 && i + 1 < argc) {
+            set.shape = argv[++i];
+            continue;
+        }
+        if (strcmp(argv[i], "--size") == 0 && i + 1 < argc) {
+            set.size = atol(argv[++i]);
             continue;
         }
         while (p < 4 && strcmp(argv[i], parts[p].name) != 0)

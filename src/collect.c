@@ -15,6 +15,8 @@
 #define ROUNDS     4
 #define LARGE_PART 65536 /* candidates, where there is no memory for all at once */
 #define SMALL_PART 256
+#define BATCH         8192 /* candidates, */
+#define BATCH_OBJECTS 131072 /* .. and what they lead to, at most */
 
 struct wn_collection wn_collection;
 struct wane_atomic64 wn_waiting_count[WN_LISTS];
@@ -31,8 +33,10 @@ static void
 read_candidates(struct wn_collection *c)
 {
     for (uint32_t i = 0; i < c->trial.count; i++) {
-        struct wane_header *h = (struct wane_header *)wn_trial_object(&c->trial.node[i]);
+        struct wane_header *h = wn_node_header(c, i);
 
+        if (i + WN_AHEAD < c->trial.count)
+            __builtin_prefetch(wn_node_header(c, i + WN_AHEAD), 1);
         c->trial.node[i].count = wn_suspect_count(h, load_acquire(&h->word1));
         WN_STEP("collect:count-read");
     }
@@ -66,26 +70,9 @@ give_back(struct wane_header *h, bool keep, bool older)
         wn_free_if_last(r, h, n);
 }
 
-static struct wane_header *
-node_header(const struct wn_collection *c, uint32_t i)
-{
-    return (struct wane_header *)wn_trial_object(&c->trial.node[i]);
-}
-
-/* The mark comes first: a fork between two slices leaves nothing that the child would give back twice. */
-static bool
-give_node(struct wn_collection *c, uint32_t i)
-{
-    if (c->trial.node[i].object & WN_TRIAL_GIVEN)
-        return false;
-    c->trial.node[i].object |= WN_TRIAL_GIVEN;
-    compiler_barrier();
-    return true;
-}
-
 /* The nodes with the state `only` that have not been given back; those with the state `keep` as candidates. How many? */
 static uint32_t
-give_back_nodes(struct wn_collection *c, uintptr_t only, uintptr_t keep, bool older)
+give_back_nodes(struct wn_collection *c, uint64_t only, uint64_t keep, bool older)
 {
     uint32_t given = 0;
 
@@ -93,85 +80,18 @@ give_back_nodes(struct wn_collection *c, uintptr_t only, uintptr_t keep, bool ol
         uint32_t end = i + WN_COLLECT_SLICE < c->trial.count ? i + WN_COLLECT_SLICE : c->trial.count;
 
         wane_enter();
-        for (; i < end; i++)
-            if ((c->trial.node[i].object & only) == only && give_node(c, i)) {
-                give_back(node_header(c, i), (c->trial.node[i].object & keep) == keep, older);
+        for (; i < end; i++) {
+            if (i + WN_AHEAD < c->trial.count)
+                __builtin_prefetch(wn_node_header(c, i + WN_AHEAD), 1);
+            if ((c->trial.node[i].object & only) == only && wn_member_let_go(c, i)) {
+                give_back(wn_node_header(c, i), (c->trial.node[i].object & keep) == keep, older);
                 given++;
             }
+        }
         wane_leave();
         wn_driver_breathe();
     }
     return given;
-}
-
-/* ---- Members ------------------------------------------------------------------------------------------------------ */
-
-struct wn_member *
-wn_member_of(struct wn_collection *c, const struct wane_header *h)
-{
-    uint32_t i = wn_trial_find(&c->trial, (uintptr_t)h);
-
-    /* in: the member's number + 1; 0 for nodes that came out live. */
-    return i == WN_TRIAL_NONE || !c->trial.node[i].in ? NULL : &c->member[c->trial.node[i].in - 1];
-}
-
-void
-wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struct wn_member *))
-{
-    for (uint32_t i = 0; i < c->members;) {
-        uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
-
-        wane_enter();
-        while (i < end) {
-            wn_member_fetch_ahead(c, i);
-            fn(c, &c->member[i++]);
-        }
-        wane_leave();
-        WN_STEP("collect:slice");
-        wn_driver_breathe();
-    }
-}
-
-static uint32_t
-count_suspects(const struct wn_collection *c)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < c->trial.count; i++)
-        n += !(c->trial.node[i].object & WN_TRIAL_LIVE);
-    return n;
-}
-
-static bool
-is_live(const struct wn_collection *c, uint32_t i)
-{
-    return c->trial.node[i].object & WN_TRIAL_LIVE;
-}
-
-static bool
-make_members(struct wn_collection *c)
-{
-    uint32_t n = count_suspects(c);
-
-    c->member = wn_scratch_zeroed(((size_t)n + 1) * sizeof *c->member);
-    if (!c->member)
-        return false;
-    for (uint32_t i = 0; i < c->trial.count; i++) {
-        c->trial.node[i].in = 0;
-        if (is_live(c, i))
-            continue;
-        c->member[c->members].h = node_header(c, i);
-        c->member[c->members].node = i;
-        c->trial.node[i].in = ++c->members;
-    }
-    c->result.suspects = c->members;
-    return true;
-}
-
-void
-wn_member_let_go(struct wn_collection *c, struct wn_member *m)
-{
-    (void)give_node(c, m->node);
 }
 
 /* ---- One collection ----------------------------------------------------------------------------------------------- */
@@ -180,13 +100,14 @@ static void
 close_collection(struct wn_collection *c)
 {
     wn_trial_clear(&c->trial);
-    wn_edges_free(&c->first);
-    wn_edges_free(&c->second);
-    wn_scratch_put(c->member);
+    wn_edges_free(&c->readings.first);
+    wn_edges_free(&c->readings.second);
+    wn_scratch_put(c->word);
     wn_scratch_put(c->order);
+    wn_scratch_put(c->end);
     wn_scratch_over();
-    c->member = NULL;
-    c->order = NULL;
+    c->word = NULL;
+    c->order = c->end = NULL;
     c->members = 0;
     c->under_way = false;
 }
@@ -198,8 +119,8 @@ count_why(const struct wn_collection *c)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < c->members; i++)
-        if (c->member[i].out && !(c->trial.node[c->member[i].node].object & WN_TRIAL_GIVEN)) {
-            fetch_add_relaxed(&totals.aborts[c->member[i].out - 1], 1u);
+        if (wn_out(&c->trial.node[i]) && !(c->trial.node[i].object & WN_TRIAL_GIVEN)) {
+            fetch_add_relaxed(&totals.aborts[wn_out(&c->trial.node[i]) - 1], 1u);
             n++;
         }
     return n;
@@ -226,6 +147,24 @@ give_back_live(struct wn_collection *c)
     (void)give_back_nodes(c, WN_TRIAL_LIVE, forget ? WN_TRIAL_STATE : WN_TRIAL_CANDIDATE, true);
 }
 
+static bool
+make_members(struct wn_collection *c)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < c->trial.count; i++)
+        n += !(c->trial.node[i].object & WN_TRIAL_LIVE);
+    c->word = wn_scratch_get(((size_t)n + 1) * sizeof *c->word);
+    if (!c->word)
+        return false;
+    give_back_live(c);
+    wn_trial_keep_suspects(&c->trial);
+    c->members = n;
+    c->readings = (struct wn_readings){&c->trial.edges, {.partial = true}, {.partial = true}};
+    c->result.suspects = n;
+    return true;
+}
+
 static void
 end_phase(enum wane_phase phase, uint64_t *since)
 {
@@ -239,8 +178,11 @@ end_phase(enum wane_phase phase, uint64_t *since)
 static bool
 find_suspects(struct wn_collection *c)
 {
+    bool sure;
+
     WN_STEP("collect:begin");
     c->no_memory = !wn_take(c);
+    c->result.examined = c->trial.count;
     WN_STEP("collect:handed-over");
     if (c->no_memory) {
         give_up(c, false);
@@ -257,12 +199,13 @@ find_suspects(struct wn_collection *c)
     }
     WN_STEP("collect:grace");
     read_candidates(c);
-    if (!wn_suspect(c) || !make_members(c)) {
+    sure = wn_suspect(c);
+    c->result.examined = c->trial.count;
+    if (!sure || !make_members(c)) {
         c->no_memory = !c->timed_out; /* what else stops these */
         give_up(c, false);
         return false;
     }
-    give_back_live(c);
     return true;
 }
 
@@ -317,7 +260,6 @@ wn_collection_run(int generation, uint32_t most, struct wane_collected *result)
     wn_govern_tell(false, generation, &c->result);
     WN_PROBE1(collection__begin, generation);
     collect(c);
-    c->result.examined = c->trial.count;
     c->result.nanoseconds = wn_now() - start;
     close_collection(c);
     add_totals(&c->result);
@@ -357,14 +299,49 @@ add_result(struct wane_collected *sum, const struct wane_collected *one)
     sum->aborted += one->aborted;
 }
 
+static void
+run_part(int generation, uint32_t most, uint32_t bound, struct wane_collected *sum)
+{
+    struct wane_collected one;
+
+    wn_collection.bound = bound;
+    wn_collection_run(generation, most, &one);
+    wn_collection.bound = 0;
+    add_result(sum, &one);
+}
+
+/* A few candidates at a time, and their tables stay in the cache. That pays while they lead to garbage, and to little else: what
+ * several parts reach is looked at by each. False: the rest goes at once. */
+static bool
+run_in_batches(int generation, struct wane_collected *sum)
+{
+    uint64_t all = load_relaxed(&wn_handed_count);
+
+    for (int age = 0; age <= generation; age++)
+        all += load_relaxed(&wn_waiting_count[age]);
+    for (uint64_t n = all / BATCH; n; n--) {
+        struct wane_collected part = {0};
+
+        run_part(generation, BATCH, BATCH_OBJECTS, &part);
+        add_result(sum, &part);
+        if (part.freed < part.examined / 2 || wn_collection.no_memory || wn_collection.timed_out)
+            return false;
+        if (!wn_collection.batch)
+            break;
+    }
+    return true;
+}
+
 /* Without memory for all candidates at once: a part of them, smaller and smaller. True: for all. */
 static bool
-run_in_parts(int generation, struct wane_collected *sum, struct wane_collected *one)
+run_in_parts(int generation, struct wane_collected *sum)
 {
     for (uint32_t most = 0;; most = most ? most / 16 : LARGE_PART) {
-        wn_collection_run(generation, most, one);
-        add_result(sum, one);
-        if (!wn_collection.no_memory || one->freed || most == SMALL_PART)
+        struct wane_collected part = {0};
+
+        run_part(generation, most, 0, &part);
+        add_result(sum, &part);
+        if (!wn_collection.no_memory || part.freed || most == SMALL_PART)
             return !most && !wn_collection.no_memory;
     }
 }
@@ -373,16 +350,19 @@ run_in_parts(int generation, struct wane_collected *sum, struct wane_collected *
 static int
 one_round(int generation, struct wane_collected *sum, bool *again)
 {
-    struct wane_collected one;
+    struct wane_collected round = {0};
     bool                  all;
 
     if (!wn_driver_settle(wn_now() + COLLECT_NS) || !wn_driver_handover(wn_now() + COLLECT_NS)) {
         *again = false;
         return -EAGAIN;
     }
-    all = run_in_parts(generation, sum, &one);
+    if (!run_in_batches(generation, &round))
+        (void)wn_driver_handover(wn_now() + COLLECT_NS); /* what went back */
+    all = run_in_parts(generation, &round);
+    add_result(sum, &round);
     /* What is destroyed may leave new candidates; who was disturbed, or not seen, gets another chance. */
-    *again = one.freed || ((one.aborted || (generation == WANE_ALL && wn_collection.cuts)) && all);
+    *again = round.freed || ((round.aborted || (generation == WANE_ALL && wn_collection.cuts)) && all);
     return !all ? -ENOMEM : wn_collection.timed_out ? -EAGAIN : 0;
 }
 

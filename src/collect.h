@@ -19,8 +19,8 @@
 #define WN_COLLECT_H
 
 #include "driver.h"
+#include "step.h"
 #include "subset.h"
-#include "trial.h"
 
 #define WN_AGES        (WANE_ALL + 1)
 #define WN_FROZEN_LIST WN_AGES
@@ -33,13 +33,13 @@ struct wn_collection {
     struct wn_chunk      *spare;
     int                   generation; /* -1: only the dead are taken */
     uint32_t              most; /* candidates in one collection; the rest of the batch waits. 0: all */
-    struct wn_member     *member; /* the suspects */
-    uint32_t              members;
-    uint32_t             *order; /* the members by components, and where these end */
-    struct wn_edges       first, second; /* the two traces */
+    uint32_t              members; /* the suspects, which are the table's first nodes, and all that it has from then on */
+    uint64_t             *word; /* theirs: w1 */
+    uint32_t              bound; /* objects in one collection; what is beyond counts as live, then. 0: none */
+    struct wn_readings    readings;
+    uint32_t             *order, *end; /* the members by components, and where these end */
     struct wane_collected result;
     unsigned              cuts; /* scans of all generations in a row that were cut short */
-    uint32_t              destroying; /* the component under destruction */
     bool                  under_way;
     bool                  no_memory; /* given up for want of it */
     bool                  timed_out; /* a wait for sections or for merges was given up */
@@ -69,27 +69,54 @@ void wn_settle(struct wn_collection *c);
 bool wn_collecting_begin(void);
 void wn_collecting_end(void);
 
-/* m is destroyed, or about to be: it is not given back. */
-void wn_member_let_go(struct wn_collection *c, struct wn_member *m);
-
-/* Call fn for members 0 .. n-1, in sections of WN_COLLECT_SLICE. */
-void wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, struct wn_member *));
+/* Member i is destroyed, or about to be: it is not given back. False: it was let go of before. The mark comes first: a fork
+ * between two slices leaves nothing that the child would give back twice. */
+static inline bool
+wn_member_let_go(struct wn_collection *c, uint32_t i)
+{
+    if (c->trial.node[i].object & WN_TRIAL_GIVEN)
+        return false;
+    c->trial.node[i].object |= WN_TRIAL_GIVEN;
+    compiler_barrier();
+    return true;
+}
 
 /* The count of an object whose word1 was w1 just before: the other word is read now. */
 uint32_t wn_suspect_count(struct wane_header *h, uint64_t w1);
 
 /* Objects lie anywhere in memory: the one that is looked at AHEAD members later is fetched now. */
-#define WN_AHEAD 8
+#define WN_AHEAD 8u
+
+static inline struct wane_header *
+wn_node_header(const struct wn_collection *c, uint32_t i)
+{
+    return (struct wane_header *)wn_trial_object(&c->trial.node[i]);
+}
 
 static inline void
 wn_member_fetch_ahead(const struct wn_collection *c, uint32_t i)
 {
     if (i + WN_AHEAD < c->members)
-        __builtin_prefetch(c->member[i + WN_AHEAD].h, 1);
+        __builtin_prefetch(wn_node_header(c, i + WN_AHEAD), 1);
 }
 
-/* The member that an object is, or NULL. */
-struct wn_member *wn_member_of(struct wn_collection *c, const struct wane_header *h);
+/* Call fn for members 0 .. n-1, in sections of WN_COLLECT_SLICE. */
+static inline void
+wn_for_members(struct wn_collection *c, void (*fn)(struct wn_collection *, uint32_t))
+{
+    for (uint32_t i = 0; i < c->members;) {
+        uint32_t end = i + WN_COLLECT_SLICE < c->members ? i + WN_COLLECT_SLICE : c->members;
+
+        wane_enter();
+        while (i < end) {
+            wn_member_fetch_ahead(c, i);
+            fn(c, i++);
+        }
+        wane_leave();
+        WN_STEP("collect:slice");
+        wn_driver_breathe();
+    }
+}
 
 void wn_collect_count_freed(uint64_t objects); /* at once, so that counted deaths are the difference */
 void wn_collect_stats(struct wane_stats *out);

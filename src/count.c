@@ -202,7 +202,7 @@ wn_count_mark(struct wane_header *h, struct wn_room room)
         return mark_own(h, w0, room);
     w1 = load_relaxed(&h->word1);
     do
-        if (w1 & WN_MARKS)
+        if (w1 & (WN_MARKS | WN_REVIEW)) /* under review: see settle */
             return fate(WN_LIVES);
     while (!cas_acq_rel(&h->word1, &w1, (w1 | WN_BUFFERED) + WN_VERSION_ONE));
     return fate(WN_MARKED);
@@ -228,7 +228,8 @@ settle(uint64_t *n, const struct wn_type *t, struct wn_room room, bool is_merge)
     }
     if (count == 0)
         return fate(WN_DIES);
-    if (!t->traced || (*n & WN_MARKS) || !room.candidate || WN_MUTANT(no_stranger_event) ||
+    /* Under review it is the collector's, who marks what it gives back, or destroys it. */
+    if (!t->traced || (*n & (WN_MARKS | WN_REVIEW)) || !room.candidate || WN_MUTANT(no_stranger_event) ||
         (is_merge && WN_MUTANT(no_merge_event)))
         return fate(WN_LIVES);
     *n |= WN_BUFFERED;

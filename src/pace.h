@@ -5,12 +5,12 @@
  * A young collection is due when enough young candidates wait, or few for a while; a middle one when enough candidates have
  * survived a young one; the oldest whenever candidates wait and its last run is paid for.
  *
- * Paid for: a run that found little (less than one object freed in four examined) is followed by SHARE times its CPU time
- * without another of its generation: at most one part in SHARE of a core for each. Fruitless ones (less than one in sixteen) wait
- * twice as long after each, up to 64 times; that ends when one bears fruit or the heap has grown by a quarter. What pays
+ * Paid for: a run that found little (less than one object freed in four examined) is followed by 30 times its CPU time (60 in
+ * the middle) without another of its generation: at most 8 % of a core for all of them. Fruitless ones (less than one in sixteen)
+ * wait twice as long after each, up to 64 times; that ends when one bears fruit or the heap has grown by a quarter. What pays
  * for itself does not wait.
  *
- * While memory is short (budget.h) nobody waits for more candidates, and SHARE is smaller. The pauses still double: objects that
+ * While memory is short (budget.h) nobody waits for more candidates, and the factor is 3. The pauses still double: objects that
  * are all alive are not walked through again and again because they are too many.
  *
  * Source of the shape: CPython's thresholds; of the proportion of growth: its long_lived_pending rule.

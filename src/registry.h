@@ -15,8 +15,8 @@
  * death.h, with the bit in place of the slots that led to the object. A death that read 0 from before the reader's store has
  * its load before the reader's membarrier, so its clearing too: the reader does not see the bit. A death that reads 1 leaves
  * the memory to a grace period, whose ticket comes after the clearing, so after the beginning of the section that saw the bit.
- * Deaths that go by the collector wait for a grace period in any case. The bit is cleared before the fence of either look: for
- * a plain death that is where its fate is known (unit.c), for the others where it is counted (death.c).
+ * Deaths that go by the collector do not overlap with a reader: both hold the driver lock. The bit is cleared before the fence
+ * of either look: for a plain death that is where its fate is known (unit.c), for the others where it is counted (death.c).
  */
 #ifndef WN_REGISTRY_H
 #define WN_REGISTRY_H

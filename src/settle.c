@@ -8,7 +8,8 @@
  *   decide      members with weak references are condemned, then one CAS commits (decide.h); an upgrade that wins aborts
  *   destroy     every member is dead for everybody, weak references severed; every member disposed; callbacks of all weak
  *               references; every member's slots emptied: units to members just vanish, units to others are given back
- *               as usual (and may make candidates); then the memory, after a grace period
+ *               as usual (and may make candidates); then the memory, at once (docs/design.md, "Settle"), or after a grace period
+ *               if there was a weak reference
  *
  * Members stay CLAIMED until the end. Nobody else can reach them, so disposing and dropping are plain work in short sections;
  * deferred frees that callbacks ask for are sealed only after the last slot was dropped (hold_seals), because a trace callback
@@ -24,44 +25,52 @@
 #include "step.h"
 #include "weak.h"
 
+#define PLAIN_TOGETHER 1024 /* members between two looks for a fork */
+
 struct component {
     struct wn_collection *c;
     const uint32_t       *member; /* numbers */
     uint32_t              n;
 };
 
-static struct wn_member *
+static uint32_t
 at(const struct component *k, uint32_t i)
 {
-    return &k->c->member[k->member[i]];
+    return k->member[i];
 }
 
-static bool
-finalizer_is_due(const struct wn_member *m)
+static struct wane_header *
+header_of(const struct component *k, uint32_t m)
 {
-    return wn_type_of(m->h)->finalize && !(m->w1 & WN_FINALIZED);
+    return wn_node_header(k->c, m);
 }
 
 static bool
-any(const struct component *k, bool (*is)(const struct wn_member *))
+finalizer_is_due(const struct component *k, uint32_t m)
+{
+    return wn_type_of(header_of(k, m))->finalize && !(k->c->word[m] & WN_FINALIZED);
+}
+
+static bool
+any(const struct component *k, bool (*is)(const struct component *, uint32_t))
 {
     for (uint32_t i = 0; i < k->n; i++)
-        if (is(at(k, i)))
+        if (is(k, at(k, i)))
             return true;
     return false;
 }
 
 /* The component is kept, this time. */
 static void
-keep(const struct component *k, uint8_t why)
+keep(const struct component *k, unsigned why)
 {
     for (uint32_t i = 0; i < k->n; i++)
-        at(k, i)->out = why;
+        wn_set_out(&k->c->trial.node[at(k, i)], why);
 }
 
 /* Call fn for all members, in sections of one slice. */
-static void
-for_all(const struct component *k, void (*fn)(const struct component *, struct wn_member *))
+static inline void
+for_all(const struct component *k, void (*fn)(const struct component *, uint32_t))
 {
     for (uint32_t i = 0; i < k->n;) {
         uint32_t end = i + WN_COLLECT_SLICE < k->n ? i + WN_COLLECT_SLICE : k->n;
@@ -69,7 +78,7 @@ for_all(const struct component *k, void (*fn)(const struct component *, struct w
         wane_enter();
         while (i < end) {
             if (i + WN_AHEAD < k->n)
-                __builtin_prefetch(at(k, i + WN_AHEAD)->h, 1);
+                __builtin_prefetch(header_of(k, at(k, i + WN_AHEAD)), 1);
             fn(k, at(k, i++));
         }
         wn_death_run(wn_standing());
@@ -81,20 +90,21 @@ for_all(const struct component *k, void (*fn)(const struct component *, struct w
 
 /* One unit for the batch, and FINALIZED where its finalizer is to run, in one CAS from the reviewed word. */
 static bool
-protect(struct wn_member *m)
+protect(const struct component *k, uint32_t m)
 {
-    uint64_t w = WN_MUTANT(protect_any_word) ? load_acquire(&m->h->word1) : m->w1;
+    struct wane_header *h = header_of(k, m);
+    uint64_t            w = WN_MUTANT(protect_any_word) ? load_acquire(&h->word1) : k->c->word[m];
 
-    return cas_acq_rel(&m->h->word1, &w,
-                       (w | (finalizer_is_due(m) ? WN_FINALIZED : 0)) + WN_COUNT_ONE + WN_VERSION_ONE);
+    return cas_acq_rel(&h->word1, &w,
+                       (w | (finalizer_is_due(k, m) ? WN_FINALIZED : 0)) + WN_COUNT_ONE + WN_VERSION_ONE);
 }
 
 static void
-unprotect(struct wn_member *m)
+unprotect(const struct component *k, uint32_t m)
 {
-    if (finalizer_is_due(m))
-        wn_flags_change(m->h, WN_FINALIZED, 0);
-    wane_release(wn_payload(m->h));
+    if (finalizer_is_due(k, m))
+        wn_flags_change(header_of(k, m), WN_FINALIZED, 0);
+    wane_release(wn_payload(header_of(k, m)));
 }
 
 /* The members are claimed: what is held up meanwhile is only what others displace. */
@@ -119,15 +129,15 @@ schedule_finalizers(const struct component *k)
         return;
     }
     for (b->count = 0; b->count < k->n; b->count++) {
-        if (!protect(at(k, b->count)))
+        if (!protect(k, at(k, b->count)))
             break;
         WN_STEP("final:protected");
-        b->entry[b->count] = (uintptr_t)at(k, b->count)->h | finalizer_is_due(at(k, b->count));
+        b->entry[b->count] = (uintptr_t)header_of(k, at(k, b->count)) | finalizer_is_due(k, at(k, b->count));
         rest_after(b->count + 1);
     }
     if (b->count < k->n) { /* somebody has it: not garbage */
         while (b->count--) {
-            unprotect(at(k, b->count));
+            unprotect(k, at(k, b->count));
             rest_after(b->count);
         }
         wn_free(b);
@@ -135,7 +145,7 @@ schedule_finalizers(const struct component *k)
         return;
     }
     for (uint32_t i = 0; i < k->n; i++)
-        k->c->result.finalized += finalizer_is_due(at(k, i));
+        k->c->result.finalized += finalizer_is_due(k, at(k, i));
     wn_final_add_batch(b);
     keep(k, WN_OUT(FINALIZERS));
 }
@@ -143,16 +153,16 @@ schedule_finalizers(const struct component *k)
 /* ---- The decision ------------------------------------------------------------------------------------------------- */
 
 static bool
-has_weak(const struct wn_member *m)
+has_weak(const struct component *k, uint32_t m)
 {
-    return m->w1 & WN_WEAK;
+    return k->c->word[m] & WN_WEAK;
 }
 
 static bool
 condemn_all(const struct component *k)
 {
     for (uint32_t i = 0; i < k->n; i++)
-        if (has_weak(at(k, i)) && !wn_decide_condemn(at(k, i)->h, at(k, i)->w1))
+        if (has_weak(k, at(k, i)) && !wn_decide_condemn(header_of(k, at(k, i)), k->c->word[at(k, i)]))
             return false;
     return true;
 }
@@ -174,8 +184,8 @@ decide(const struct component *k)
         return false; /* giving the members back clears it */
     /* Every CONDEMNED is turned before the next decision opens. */
     for (uint32_t i = 0; i < k->n; i++)
-        if (has_weak(at(k, i)))
-            wn_decide_turn(at(k, i)->h, committed);
+        if (has_weak(k, at(k, i)))
+            wn_decide_turn(header_of(k, at(k, i)), committed);
     return committed;
 }
 
@@ -183,46 +193,44 @@ decide(const struct component *k)
 
 /* From here on the member is nobody's: whatever a dispose does to its fellows' units changes nothing any more. */
 static void
-doom(const struct component *k, struct wn_member *m)
+doom(const struct component *k, uint32_t m)
 {
-    uint64_t w = load_relaxed(&m->h->word1);
+    struct wane_header *h = header_of(k, m);
+    uint64_t            w = load_relaxed(&h->word1);
 
-    wn_member_let_go(k->c, m); /* a fork during a callback leaks the component in the child */
-    while (!cas_acq_rel(&m->h->word1, &w,
+    (void)wn_member_let_go(k->c, m); /* a fork during a callback leaks the component in the child */
+    while (!cas_acq_rel(&h->word1, &w,
                         ((w & ~WN_COUNT_MASK) | WN_DEAD | (uint64_t)WN_IMMORTAL_CENTRE << WN_COUNT_SHIFT) +
                             WN_VERSION_ONE))
         ;
-    if (has_weak(m))
-        (void)wn_weak_sever(m->h);
+    if (has_weak(k, m))
+        (void)wn_weak_sever(h);
 }
 
 static void
-dispose(const struct component *k, struct wn_member *m)
+dispose(const struct component *k, uint32_t m)
 {
     struct wn_record *r = wn_standing();
 
-    (void)k;
     r->burying = true; /* what it lets go of is buried after it, not inside it */
-    wn_dispose(m->h, wn_type_of(m->h));
+    wn_dispose(header_of(k, m), wn_type_of(header_of(k, m)));
     r->burying = false;
 }
 
 /* After every dispose of the component, before any of its slots is emptied. */
 static void
-notify(const struct component *k, struct wn_member *m)
+notify(const struct component *k, uint32_t m)
 {
-    (void)k;
-    if (has_weak(m))
-        wn_weak_tell(wn_weak_sever(m->h));
+    if (has_weak(k, m))
+        wn_weak_tell(wn_weak_sever(header_of(k, m)));
 }
 
-/* Is h a member of the component under destruction? (An address of an earlier one may have been re-used.) */
+/* Is h a member of the component under destruction? Its memory is held: by the unit that led here, or as a member's. Nobody else
+ * is both claimed and dead: what dies by its count is claimed no more, or was never. */
 static bool
-is_fellow(struct wn_collection *c, const struct wane_header *h)
+is_fellow(const struct wane_header *h)
 {
-    struct wn_member *m = wn_member_of(c, h);
-
-    return m && !m->out && m->component == c->destroying;
+    return (load_relaxed(&h->word1) & (WN_CLAIMED | WN_DEAD)) == (WN_CLAIMED | WN_DEAD);
 }
 
 static void
@@ -231,21 +239,21 @@ drop_outside(wane_slot *slot)
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
 
     __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE); /* release E13 */
-    if (object && !is_fellow(&wn_collection, WANE_HEADER(object))) /* a fellow's units vanish with it */
+    if (object && !is_fellow(WANE_HEADER(object))) /* a fellow's units vanish with it */
         wn_unit_give(WANE_HEADER(object));
 }
 
 /* A wide member: in several sections. */
 static void
-drop(const struct component *k, struct wn_member *m)
+drop(const struct component *k, uint32_t m)
 {
-    size_t done = 0;
-    long   budget = (long)WN_COLLECT_SLICE * WN_COST_OBJECT;
+    struct wane_header *h = header_of(k, m);
+    size_t              done = 0;
+    long                budget = (long)WN_COLLECT_SLICE * WN_COST_OBJECT;
 
-    (void)k;
-    if (has_weak(m))
-        wn_weak_bury(wn_weak_sever(m->h), drop_outside);
-    while (!wn_drop_slots(m->h, wn_type_of(m->h), drop_outside, &done, &budget)) {
+    if (has_weak(k, m))
+        wn_weak_bury(wn_weak_sever(h), drop_outside);
+    while (!wn_drop_slots(h, wn_type_of(h), drop_outside, &done, &budget)) {
         budget = (long)WN_COLLECT_SLICE * WN_COST_OBJECT;
         wn_death_run(wn_standing());
         wane_leave();
@@ -269,31 +277,39 @@ end_of_log(const struct wn_log *log)
 
 /* Units of members that callbacks displaced wait in this record's log, unsealed, from `start` on: nobody's either. */
 static void
-forget_displaced(struct wn_collection *c, struct wn_record *r, struct place start)
+forget_displaced(struct wn_record *r, struct place start)
 {
     struct wn_chunk *chunk = start.chunk ? start.chunk : r->deferred.unsealed;
 
     for (uint32_t i = start.entry; chunk; chunk = (struct wn_chunk *)chunk->link.next, i = 0)
         for (; i < chunk->count; i++)
             if ((chunk->entry[i] & WN_ENTRY_KIND) == WN_ENTRY_UNIT &&
-                is_fellow(c, (struct wane_header *)(chunk->entry[i] & WN_ENTRY_ADDRESS)))
+                (chunk->entry[i] & WN_ENTRY_ADDRESS) &&
+                is_fellow((struct wane_header *)(chunk->entry[i] & WN_ENTRY_ADDRESS)))
                 chunk->entry[i] = 0;
 }
 
-static void
-finish(const struct component *k, struct wn_member *m)
+/* What nobody can reach has died. Its new word1. */
+static uint64_t
+bury_word(struct wane_header *h)
 {
-    struct wn_record *r = wn_standing();
-    uint64_t          w = load_relaxed(&m->h->word1);
-    uint64_t          n;
+    uint64_t w = load_relaxed(&h->word1);
+    uint64_t n;
 
-    (void)k;
-    wn_count_death(r, wn_type_of(m->h), m->h);
     do
         n = ((w & ~(WN_COUNT_MASK | WN_CLAIMED | WN_REVIEW | WN_CONDEMNED)) | WN_DEAD | WN_MERGED) + WN_VERSION_ONE;
-    while (!cas_acq_rel(&m->h->word1, &w, n)); /* acq_rel E12 */
-    if (!(n & WN_HOLDERS))
-        wn_bury_later(r, m->h);
+    while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E12 */
+    return n;
+}
+
+static void
+finish(const struct component *k, uint32_t m)
+{
+    struct wane_header *h = header_of(k, m);
+    struct wn_record   *r = wn_standing();
+
+    wn_count_death(r, wn_type_of(h), h);
+    wn_free_if_last(r, h, bury_word(h));
 }
 
 static void
@@ -307,20 +323,67 @@ destroy(const struct component *k)
     r->hold_seals = true;
     start = end_of_log(&r->deferred);
     wane_leave();
-    k->c->destroying = at(k, 0)->component;
     WN_STEP("destroy:begin");
     for_all(k, doom);
     for_all(k, dispose);
     for_all(k, notify);
     WN_STEP("destroy:disposed");
     for_all(k, drop);
-    forget_displaced(k->c, r, start);
+    forget_displaced(r, start);
     for_all(k, finish);
     r->hold_seals = false;
     k->c->result.freed += k->n;
     wn_collect_count_freed(k->n);
-    k->c->result.components++;
     WN_STEP("destroy:end");
+}
+
+/* ---- Plain members ------------------------------------------------------------------------------------------------- */
+
+/* Nobody is called for these, so nothing has changed since the second trace: the edges that it saw are to fellows, all other
+ * references go. */
+static void
+end_plain(const struct component *k, uint32_t m)
+{
+    struct wane_header   *h = header_of(k, m);
+    struct wn_record     *r = wn_standing();
+    const struct wn_type *t = wn_type_of(h);
+    struct wn_row         fellow = wn_second_row(&k->c->readings, m);
+
+    for (size_t i = 0; i < t->slot_count; i++) {
+        wane_slot *slot = wn_type_slot(t, h, i);
+        void      *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
+
+        if (!object)
+            continue;
+        __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE); /* release E13 */
+        if (fellow.at < fellow.end && WANE_HEADER(object) == wn_node_header(k->c, *fellow.at))
+            fellow.at++;
+        else
+            wn_unit_give(WANE_HEADER(object));
+    }
+    wn_count_death(r, t, h);
+    wn_free_if_last(r, h, bury_word(h));
+}
+
+/* Of several components together. */
+static void
+destroy_plain(const struct component *k)
+{
+    WN_STEP("destroy:begin");
+    for (uint32_t i = 0; i < k->n; i++)
+        (void)wn_member_let_go(k->c, at(k, i)); /* a fork during a callback of what they let go of leaks them in the child */
+    for_all(k, end_plain);
+    k->c->result.freed += k->n;
+    wn_collect_count_freed(k->n);
+    WN_STEP("destroy:end");
+}
+
+/* ---- All ------------------------------------------------------------------------------------------------------------- */
+
+static bool
+is_special(const struct component *k, uint32_t m)
+{
+    return k->c->trial.node[m].object & WN_SPECIAL;
 }
 
 static void
@@ -332,28 +395,62 @@ settle(const struct component *k)
         wane_leave();
         return;
     }
-    if (decide(k))
+    if (decide(k)) {
         destroy(k);
-    else
+        k->c->result.components++;
+    } else {
         keep(k, WN_OUT(UPGRADED));
+    }
+}
+
+static bool
+find_components(struct wn_collection *c, uint32_t *groups)
+{
+    c->order = wn_scratch_get(((size_t)c->members + 1) * sizeof *c->order);
+    if (!c->order)
+        return false;
+    *groups = wn_components(c->trial.node, c->members, &c->readings);
+    c->end = wn_scratch_get(((size_t)*groups + 1) * sizeof *c->end);
+    if (!c->end)
+        return false;
+    wn_order(c->trial.node, c->members, *groups, c->order, c->end);
+    return true;
+}
+
+/* Plain components from `from` on, which begins at `start`, as many as go together. Their number. */
+static uint32_t
+count_plain(struct wn_collection *c, uint32_t from, uint32_t groups, uint32_t start)
+{
+    uint32_t g = from, begin = start;
+
+    while (g < groups && (g == from || c->end[g] - start <= PLAIN_TOGETHER) &&
+           !any(&(struct component){c, c->order + begin, c->end[g] - begin}, is_special))
+        begin = c->end[g++];
+    return g - from;
 }
 
 void
 wn_settle(struct wn_collection *c)
 {
-    uint32_t *order = wn_scratch_get(((size_t)c->members + 1) * 2 * sizeof *order);
-    uint32_t *end, groups, start = 0;
+    uint32_t groups, start = 0;
 
-    if (!order) {
+    if (!find_components(c, &groups)) {
         c->no_memory = true;
         return;
     }
-    c->order = order;
-    end = order + c->members + 1;
-    groups = wn_components(c->member, c->members, &c->second, order, end);
-    for (uint32_t g = 0; g < groups; g++) {
-        settle(&(struct component){c, order + start, end[g] - start});
-        start = end[g];
+    for (uint32_t g = 0, n; g < groups; g += n) {
+        struct component k = {c, c->order + start, 0};
+
+        n = count_plain(c, g, groups, start);
+        k.n = c->end[g + (n ? n : 1) - 1] - start;
+        if (n) {
+            destroy_plain(&k);
+            c->result.components += n;
+        } else {
+            n = 1;
+            settle(&k);
+        }
+        start += k.n;
         wn_driver_breathe();
     }
 }

@@ -22,6 +22,7 @@
 #define YOUNG_FACTOR 16
 #define LEAST        4096
 #define MOST_CUTS    5
+#define SPREAD       4096 /* objects between two looks for a fork */
 
 /* Objects that one section meets: its own edges, and a part of a wide object. */
 #define MOST_NEW (WN_TRIAL_EDGES * WN_COLLECT_SLICE + WN_PART_SLOTS)
@@ -77,7 +78,7 @@ see_edge(struct wn_trial *trial, wane_slot *slot)
     void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_ACQUIRE));
 
     if (WN_MUTANT(suspect_in_place) && object)
-        fetch_add_relaxed(&WANE_HEADER(object)->word1, trial->spreading ? WN_COUNT_ONE : -WN_COUNT_ONE);
+        fetch_add_relaxed(&WANE_HEADER(object)->word1, -WN_COUNT_ONE);
     WN_STEP("suspect:slot-read");
     if (object)
         wn_trial_edge(trial, (uintptr_t)WANE_HEADER(object));
@@ -106,31 +107,47 @@ see_array(struct wane_visitor *visitor, wane_slot *first, size_t count)
 static bool
 trace(struct wn_trial *trial, uintptr_t object)
 {
-    struct wane_header *h = (struct wane_header *)object;
-    struct tracer       t = {{see_slot, see_array}, trial, trial->partly ? next : wn_part_first()};
+    struct wane_header   *h = (struct wane_header *)object;
+    const struct wn_type *type = wn_type_of(h);
+    struct tracer         t = {{see_slot, see_array}, trial, trial->partly ? next : wn_part_first()};
+    uint64_t              w = load_acquire(&h->word1);
 
-    if (wn_is_gone(load_acquire(&h->word1)))
+    if (wn_is_gone(w))
         return true;
-    wn_type_trace(wn_type_of(h), h, &t.visitor);
+    if (wn_type_has_few_slots(type, w)) {
+        for (size_t i = 0; i < type->slot_count; i++)
+            see_edge(trial, wn_type_slot(type, h, i));
+        return true;
+    }
+    wn_type_trace(type, h, &t.visitor);
     next = wn_part_next(&t.part);
     return wn_part_is_last(&t.part);
 }
 
 /* One chunk of work in a section of its own. */
 static bool
-chunk(struct wn_trial *trial, bool (*work)(struct wn_trial *, uint32_t))
+explore(struct wn_trial *trial)
 {
     bool done;
 
     wn_driver_breathe();
-    if (!trial->spreading && !wn_trial_prepare(trial, MOST_NEW))
+    if (!wn_trial_prepare(trial, MOST_NEW) || !wn_edges_reserve(&trial->edges, MOST_NEW, WN_COLLECT_SLICE))
         trial->failed = true;
     if (!WN_MUTANT(suspect_without_section))
         wane_enter();
-    done = work(trial, WN_COLLECT_SLICE);
+    done = wn_trial_explore(trial, WN_COLLECT_SLICE);
     if (!WN_MUTANT(suspect_without_section))
         wane_leave();
     return done;
+}
+
+/* Counts of what is live come back. */
+static void
+restore_in_place(const struct wn_trial *t)
+{
+    for (uint32_t i = 0; i < t->count; i++)
+        for (uint32_t k = t->edges.first[i]; k < t->edges.first[i + 1] && (t->node[i].object & WN_TRIAL_LIVE); k++)
+            fetch_add_relaxed(&((struct wane_header *)wn_trial_object(&t->node[t->edges.to[k]]))->word1, WN_COUNT_ONE);
 }
 
 bool
@@ -167,21 +184,23 @@ wn_suspect(struct wn_collection *c)
 {
     c->trial.claim = claim;
     c->trial.trace = trace;
-    c->trial.limit = most_objects(c);
+    c->trial.limit = c->bound ? c->bound : most_objects(c);
     if (!wn_collecting_begin()) {
         wn_collecting_end();
         c->timed_out = true;
         return false;
     }
-    while (!chunk(&c->trial, wn_trial_explore))
+    while (!explore(&c->trial))
         WN_STEP("suspect:visited");
     WN_STEP("suspect:explored");
-    if (c->generation == WANE_ALL)
+    if (c->generation == WANE_ALL && !c->bound)
         c->cuts = !c->trial.cut || c->trial.failed ? 0 : c->cuts < MOST_CUTS ? c->cuts + 1 : MOST_CUTS;
     if (!c->trial.failed) {
         wn_trial_judge(&c->trial);
-        while (!chunk(&c->trial, wn_trial_spread))
-            ;
+        while (!wn_trial_spread(&c->trial, SPREAD))
+            wn_driver_breathe();
+        if (WN_MUTANT(suspect_in_place))
+            restore_in_place(&c->trial);
     }
     wn_collecting_end();
     WN_STEP("suspect:end");

@@ -73,9 +73,8 @@ take_entry(struct wn_collection *c, uintptr_t entry)
         return set_aside(c, WN_FROZEN_LIST, entry);
     if (!wn_is_gone(w) && (int)wn_age(w) > c->generation)
         return set_aside(c, wn_age(w), entry);
-    if (exchange_mark(h, entry & WN_ENTRY_OWN ? WN_OWNLOG : WN_BUFFERED) &&
-        wn_trial_find(&c->trial, (uintptr_t)h) == WN_TRIAL_NONE) /* an object may have two entries */
-        (void)wn_trial_add(&c->trial, (uintptr_t)h, 0, WN_TRIAL_CANDIDATE);
+    if (exchange_mark(h, entry & WN_ENTRY_OWN ? WN_OWNLOG : WN_BUFFERED))
+        (void)wn_trial_add(&c->trial, (uintptr_t)h, 0, WN_TRIAL_CANDIDATE); /* once: an object may have two entries */
     return true;
 }
 
@@ -130,8 +129,11 @@ take_slice(struct wn_collection *c, struct wn_chunk *chunk)
     bool     room = c->generation < 0 || wn_trial_prepare(&c->trial, WN_COLLECT_SLICE);
 
     wane_enter();
-    while (room && chunk->next < end && (room = take_entry(c, chunk->entry[chunk->next])))
+    while (room && chunk->next < end && (room = take_entry(c, chunk->entry[chunk->next]))) {
         chunk->next++;
+        if (chunk->next + WN_AHEAD < chunk->count)
+            wn_trial_fetch_ahead(&c->trial, chunk->entry[chunk->next + WN_AHEAD] & ~WN_ENTRY_KIND);
+    }
     wane_leave();
     fetch_add_relaxed(&wn_handed_count, -(uint64_t)(chunk->next - before));
     wn_driver_breathe();

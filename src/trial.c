@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The index. What lies within 512 bytes shares 16 entries, which are one line of the cache: objects that were made one after the
+ * other are mostly looked up so, too. Above a node's number an entry has as much of the object's hash as there is room for: who
+ * is not in the table is not looked for in the nodes.
+ */
 #include "trial.h"
 
 #include <string.h>
@@ -6,12 +11,31 @@
 #include "scratch.h"
 #include "step.h"
 
-#define AHEAD 8 /* objects lie anywhere in memory */
+#define AHEAD      8 /* objects lie anywhere in memory */
+#define INDEX_SIZE 1024
+#define SMALL      65536 /* nodes: memory that is copied as it grows */
+#define LINE_BYTES 9 /* log2 */
+#define ENTRY_BYTES 5
+#define LINE_MASK  ((UINT32_C(1) << (LINE_BYTES - ENTRY_BYTES)) - 1)
+
+static uint64_t
+hash(uint64_t key)
+{
+    return key * UINT64_C(0x9E3779B97F4A7C15);
+}
 
 static uint32_t
-slot_of(const struct wn_trial *t, uintptr_t object)
+home_of(const struct wn_trial *t, uintptr_t object)
 {
-    return (uint32_t)(((uint64_t)(object >> 4) * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & t->mask;
+    uint32_t line = (uint32_t)(hash(object >> LINE_BYTES) >> 32) << (LINE_BYTES - ENTRY_BYTES);
+
+    return (line | ((uint32_t)(object >> ENTRY_BYTES) & LINE_MASK)) & t->mask;
+}
+
+static uint32_t
+tag_of(const struct wn_trial *t, uintptr_t object)
+{
+    return (uint32_t)(hash(object >> 4) >> 32) & ~t->mask;
 }
 
 void
@@ -19,21 +43,39 @@ wn_trial_clear(struct wn_trial *t)
 {
     wn_scratch_put(t->node);
     wn_scratch_put(t->index);
+    wn_edges_free(&t->edges);
     *t = (struct wn_trial){.claim = t->claim, .trace = t->trace, .live = WN_TRIAL_NONE, .limit = t->limit};
 }
 
-static void
-index_insert(struct wn_trial *t, uint32_t i)
+/* The node's number; else WN_TRIAL_NONE, and *at is where it belongs. */
+static inline uint32_t
+probe(const struct wn_trial *t, uintptr_t object, uint32_t *at)
 {
-    uint32_t at = slot_of(t, wn_trial_object(&t->node[i]));
+    uint32_t tag = tag_of(t, object), entry;
 
-    while (t->index[at])
-        at = (at + 1) & t->mask;
-    t->index[at] = i + 1;
+    for (*at = home_of(t, object); (entry = t->index[*at]); *at = (*at + 1) & t->mask)
+        if ((entry & ~t->mask) == tag && wn_trial_object(&t->node[(entry & t->mask) - 1]) == object)
+            return (entry & t->mask) - 1;
+    return WN_TRIAL_NONE;
+}
+
+static void
+index_all(struct wn_trial *t)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        uintptr_t object = wn_trial_object(&t->node[i]);
+        uint32_t  at = home_of(t, object);
+
+        if (i + AHEAD < t->count)
+            __builtin_prefetch(&t->index[home_of(t, wn_trial_object(&t->node[i + AHEAD]))], 1);
+        while (t->index[at])
+            at = (at + 1) & t->mask;
+        t->index[at] = (i + 1) | tag_of(t, object);
+    }
 }
 
 static bool
-grow_index(struct wn_trial *t, uint32_t size)
+grow_index(struct wn_trial *t, uint64_t size)
 {
     uint32_t *index = wn_scratch_zeroed(size * sizeof *index);
 
@@ -41,22 +83,39 @@ grow_index(struct wn_trial *t, uint32_t size)
         return false;
     wn_scratch_put(t->index);
     t->index = index;
-    t->mask = size - 1;
-    for (uint32_t i = 0; i < t->count; i++)
-        index_insert(t, i);
+    t->mask = (uint32_t)size - 1;
+    index_all(t);
     return true;
 }
 
-bool
-wn_trial_prepare(struct wn_trial *t, uint32_t n)
+/* At most three of four entries are used. */
+static uint64_t
+index_size(uint64_t nodes)
 {
-    uint64_t want = (uint64_t)t->count + n;
-    uint64_t size = t->mask ? t->mask + 1 : 1024;
+    uint64_t size = INDEX_SIZE;
+
+    while (size / 4 * 3 < nodes)
+        size *= 2;
+    return size;
+}
+
+bool
+wn_trial_grow(struct wn_trial *t, uint32_t n)
+{
+    uint64_t want = (uint64_t)t->count + n, capacity = want + (want < SMALL ? want : want / 4), size;
 
     if (want >= WN_TRIAL_NONE / 2)
         return false;
+    size = index_size(want);
+    if (!t->mask || size > (uint64_t)t->mask + 1) {
+        if (!grow_index(t, size))
+            return false;
+    } else {
+        size = (uint64_t)t->mask + 1;
+    }
+    if (capacity > size / 4 * 3)
+        capacity = size / 4 * 3;
     if (want > t->capacity) {
-        uint64_t              capacity = want + want / 2 + 1024;
         struct wn_trial_node *node = wn_scratch_grow(t->node, t->count * sizeof *node, capacity * sizeof *node);
 
         if (!node)
@@ -64,33 +123,162 @@ wn_trial_prepare(struct wn_trial *t, uint32_t n)
         t->node = node;
         t->capacity = (uint32_t)capacity;
     }
-    while (size * 7 / 10 < want)
-        size *= 2;
-    return (t->mask && size == t->mask + 1) || grow_index(t, (uint32_t)size);
+    return true;
 }
 
 uint32_t
 wn_trial_find(const struct wn_trial *t, uintptr_t object)
 {
-    if (!t->mask)
-        return WN_TRIAL_NONE;
-    for (uint32_t at = slot_of(t, object); t->index[at]; at = (at + 1) & t->mask)
-        if (wn_trial_object(&t->node[t->index[at] - 1]) == object)
-            return t->index[at] - 1;
-    return WN_TRIAL_NONE;
+    uint32_t at;
+
+    return t->mask ? probe(t, object, &at) : WN_TRIAL_NONE;
+}
+
+void
+wn_trial_fetch_ahead(const struct wn_trial *t, uintptr_t object)
+{
+    __builtin_prefetch((const void *)object, 1);
+    if (t->mask)
+        __builtin_prefetch(&t->index[home_of(t, object)], 1);
+}
+
+static void
+add_at(struct wn_trial *t, uint32_t at, uintptr_t object, uint32_t count, uint64_t state)
+{
+    t->node[t->count] = (struct wn_trial_node){.object = object | state, .count = count};
+    t->index[at] = (t->count + 1) | tag_of(t, object);
+    t->count++; /* last: whoever finds the table later (the child of a fork) sees whole entries */
 }
 
 bool
-wn_trial_add(struct wn_trial *t, uintptr_t object, uint32_t count, uintptr_t state)
+wn_trial_add(struct wn_trial *t, uintptr_t object, uint32_t count, uint64_t state)
 {
+    uint32_t at;
+
     if (!wn_trial_prepare(t, 1)) {
         t->failed = true;
         return false;
     }
-    t->node[t->count] = (struct wn_trial_node){object | state, 0, count};
-    index_insert(t, t->count);
-    t->count++; /* last: whoever finds the table later (the child of a fork) sees whole entries */
+    if (probe(t, object, &at) == WN_TRIAL_NONE)
+        add_at(t, at, object, count, state);
     return true;
+}
+
+/* Met for the first time; it belongs at `at`. Its number, or WN_TRIAL_NONE: not part of the graph, or nothing more can be. */
+static uint32_t
+meet(struct wn_trial *t, uintptr_t object, uint32_t at)
+{
+    uint32_t mask = t->mask, count;
+
+    if (t->limit && t->count >= t->limit) {
+        t->cut = true;
+        return WN_TRIAL_NONE;
+    }
+    /* Room first: what is claimed must be in the table. */
+    if (!WN_MUTANT(claim_before_room) && !wn_trial_prepare(t, 1)) {
+        t->failed = true;
+        return WN_TRIAL_NONE;
+    }
+    if (!t->claim(t, object, &count))
+        return WN_TRIAL_NONE;
+    if (WN_MUTANT(claim_before_room) && !wn_trial_prepare(t, 1)) {
+        t->failed = true;
+        return WN_TRIAL_NONE;
+    }
+    if (t->mask != mask)
+        (void)probe(t, object, &at);
+    add_at(t, at, object, count, 0);
+    return t->count - 1;
+}
+
+/* ---- Exploring ---------------------------------------------------------------------------------------------------- */
+
+static void
+take_edge(struct wn_trial *t, uintptr_t object)
+{
+    uint32_t at, i = probe(t, object, &at);
+
+    if (i == WN_TRIAL_NONE)
+        i = meet(t, object, at);
+    if (i == WN_TRIAL_NONE)
+        return;
+    if (t->node[i].in < UINT32_MAX)
+        t->node[i].in++;
+    if (!wn_edges_add(&t->edges, i))
+        t->failed = true;
+}
+
+static void
+take_next(struct wn_trial *t)
+{
+    uintptr_t object = t->ahead[t->ahead_first];
+
+    t->ahead_first = (t->ahead_first + 1) % WN_TRIAL_AHEAD;
+    t->ahead_count--;
+    if (t->failed)
+        return;
+    if (object)
+        take_edge(t, object);
+    else if (wn_edges_reserve(&t->edges, 0, 1))
+        wn_edges_next(&t->edges, t->edges.rows);
+    else
+        t->failed = true;
+}
+
+static void
+take_all(struct wn_trial *t)
+{
+    while (t->ahead_count)
+        take_next(t);
+}
+
+static void
+put_ahead(struct wn_trial *t, uintptr_t object)
+{
+    if (t->ahead_count == WN_TRIAL_AHEAD)
+        take_next(t);
+    t->ahead[(t->ahead_first + t->ahead_count++) % WN_TRIAL_AHEAD] = object;
+}
+
+void
+wn_trial_edge(struct wn_trial *t, uintptr_t object)
+{
+    t->seen++;
+    wn_trial_fetch_ahead(t, object);
+    put_ahead(t, object);
+}
+
+/* Is the budget used up, of objects or of edges? */
+static bool
+is_spent(const struct wn_trial *t, uint32_t budget, uint32_t objects, uint64_t seen)
+{
+    return objects == budget || t->seen - seen >= (uint64_t)budget * WN_TRIAL_EDGES;
+}
+
+static bool
+has_next(struct wn_trial *t)
+{
+    if (t->cursor == t->count)
+        take_all(t);
+    return t->cursor < t->count && !t->failed;
+}
+
+bool
+wn_trial_explore(struct wn_trial *t, uint32_t budget)
+{
+    uint64_t seen = t->seen;
+
+    for (uint32_t n = 0; !is_spent(t, budget, n, seen) && has_next(t); n++) {
+        if (t->cursor + AHEAD < t->count)
+            __builtin_prefetch((const void *)wn_trial_object(&t->node[t->cursor + AHEAD]), 1);
+        t->partly = !t->trace(t, wn_trial_object(&t->node[t->cursor]));
+        if (t->partly)
+            break;
+        put_ahead(t, 0);
+        t->cursor++;
+    }
+    take_all(t); /* in the section in which they were seen */
+    return (t->cursor == t->count && !t->partly) || t->failed;
 }
 
 static void
@@ -102,100 +290,80 @@ make_live(struct wn_trial *t, uint32_t i)
 }
 
 void
-wn_trial_edge(struct wn_trial *t, uintptr_t object)
-{
-    uint32_t i = wn_trial_find(t, object);
-    uint32_t count;
-
-    t->edges++;
-    if (t->spreading) {
-        if (i != WN_TRIAL_NONE && !(t->node[i].object & WN_TRIAL_LIVE))
-            make_live(t, i);
-        return;
-    }
-    if (i == WN_TRIAL_NONE) {
-        if (t->limit && t->count >= t->limit) {
-            t->cut = true;
-            return;
-        }
-        /* Room first: what is claimed must be in the table. */
-        if (!WN_MUTANT(claim_before_room) && !wn_trial_prepare(t, 1)) {
-            t->failed = true;
-            return;
-        }
-        if (!t->claim(t, object, &count))
-            return;
-        if (WN_MUTANT(claim_before_room) && !wn_trial_prepare(t, 1)) {
-            t->failed = true;
-            return;
-        }
-        i = t->count;
-        (void)wn_trial_add(t, object, count, 0);
-    }
-    if (t->node[i].in < UINT32_MAX)
-        t->node[i].in++;
-}
-
-/* Is the budget used up, of objects or of edges? */
-static bool
-is_spent(const struct wn_trial *t, uint32_t budget, uint32_t objects, uint64_t edges)
-{
-    return objects == budget || t->edges - edges >= (uint64_t)budget * WN_TRIAL_EDGES;
-}
-
-/* False: it goes on in another section. */
-static bool
-trace(struct wn_trial *t, uint32_t i)
-{
-    bool whole = t->trace(t, wn_trial_object(&t->node[i]));
-
-    t->partly = whole ? 0 : i + 1;
-    return whole;
-}
-
-bool
-wn_trial_explore(struct wn_trial *t, uint32_t budget)
-{
-    uint64_t edges = t->edges;
-
-    for (uint32_t n = 0; !is_spent(t, budget, n, edges) && t->cursor < t->count && !t->failed; n++) {
-        if (t->cursor + AHEAD < t->count)
-            __builtin_prefetch((const void *)wn_trial_object(&t->node[t->cursor + AHEAD]), 1);
-        if (!trace(t, t->cursor))
-            return t->failed;
-        t->cursor++;
-    }
-    return t->cursor == t->count || t->failed;
-}
-
-void
 wn_trial_judge(struct wn_trial *t)
 {
-    t->spreading = true;
     t->live = WN_TRIAL_NONE;
     for (uint32_t i = 0; i < t->count; i++)
         if (t->node[i].count > t->node[i].in)
             make_live(t, i);
 }
 
-static bool
-has_more(const struct wn_trial *t)
-{
-    return t->live != WN_TRIAL_NONE || t->partly;
-}
-
 bool
 wn_trial_spread(struct wn_trial *t, uint32_t budget)
 {
-    uint64_t edges = t->edges;
+    uint64_t most = (uint64_t)budget * WN_TRIAL_EDGES;
 
-    for (uint32_t n = 0; !is_spent(t, budget, n, edges) && has_more(t); n++) {
-        uint32_t i = t->partly ? t->partly - 1 : t->live;
+    for (uint64_t edges = 0; edges < most && t->live != WN_TRIAL_NONE;) {
+        uint32_t i = t->live, k = t->edges.first[i];
 
-        if (!t->partly)
-            t->live = t->node[i].in;
-        if (!WN_MUTANT(suspect_without_spreading) && !trace(t, i))
-            break;
+        t->live = t->node[i].in;
+        if (WN_MUTANT(suspect_without_spreading))
+            continue;
+        edges += WN_TRIAL_EDGES;
+        for (; k < t->edges.first[i + 1]; k++, edges++)
+            if (!(t->node[t->edges.to[k]].object & WN_TRIAL_LIVE))
+                make_live(t, t->edges.to[k]);
     }
-    return !has_more(t);
+    return t->live == WN_TRIAL_NONE;
+}
+
+/* ---- Suspects alone ----------------------------------------------------------------------------------------------- */
+
+/* New numbers, in `in`. How many? */
+static uint32_t
+number_suspects(struct wn_trial *t)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < t->count; i++)
+        t->node[i].in = t->node[i].object & WN_TRIAL_LIVE ? WN_TRIAL_NONE : n++;
+    return n;
+}
+
+static void
+move_edges(struct wn_trial *t)
+{
+    struct wn_edges *e = &t->edges;
+    uint32_t         begin = 0;
+
+    e->count = e->rows = 0;
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint32_t end = e->first[i + 1];
+
+        for (uint32_t k = begin; k < end && t->node[i].in != WN_TRIAL_NONE; k++)
+            if (t->node[e->to[k]].in != WN_TRIAL_NONE)
+                e->to[e->count++] = t->node[e->to[k]].in;
+        begin = end;
+        if (t->node[i].in != WN_TRIAL_NONE)
+            e->first[++e->rows] = e->count;
+    }
+}
+
+void
+wn_trial_keep_suspects(struct wn_trial *t)
+{
+    uint32_t n = number_suspects(t), to = 0;
+    uint64_t size = index_size(n);
+
+    if (n == t->count)
+        return;
+    move_edges(t);
+    for (uint32_t i = 0; i < t->count; i++)
+        if (t->node[i].in != WN_TRIAL_NONE)
+            t->node[to++] = t->node[i];
+    t->count = t->cursor = n;
+    if (size <= t->mask)
+        t->mask = (uint32_t)size - 1;
+    memset(t->index, 0, ((size_t)t->mask + 1) * sizeof *t->index);
+    index_all(t);
 }

@@ -71,6 +71,19 @@ wn_type_of(const struct wane_header *h)
 /* Show every slot. The caller is in a section and holds h, or holds its dead memory. */
 void wn_type_trace(const struct wn_type *type, struct wane_header *h, struct wane_visitor *visitor);
 
+/* Its declared slots are all that wn_type_trace would show, and few. w1: its word1, read in this section. */
+static inline bool
+wn_type_has_few_slots(const struct wn_type *t, uint64_t w1)
+{
+    return !t->trace && !(w1 & WN_WEAK) && t->slot_count <= 64;
+}
+
+static inline wane_slot *
+wn_type_slot(const struct wn_type *t, struct wane_header *h, size_t i)
+{
+    return (wane_slot *)(void *)((char *)(h + 1) + t->slots[i]);
+}
+
 static inline struct wn_prefix *
 wn_prefix(struct wane_header *h)
 {

@@ -98,7 +98,7 @@ trace(struct wn_trial *t, uintptr_t object)
     static uint32_t next;
     uint32_t        i = number(object), k = t->partly ? next : g.first[i];
 
-    assert_true(!t->partly || wn_trial_object(&t->node[t->partly - 1]) == object);
+    assert_int_equal(wn_trial_object(&t->node[t->cursor]), object);
     for (next = k + PART; k < g.first[i + 1] && k < next; k++, g.traced++)
         wn_trial_edge(t, address(g.to[k]));
     return k == g.first[i + 1];
@@ -109,9 +109,7 @@ run(struct wn_trial *t, const uint32_t *candidates, uint32_t n, uint32_t budget)
 {
     *t = (struct wn_trial){.claim = claim, .trace = trace};
     for (uint32_t i = 0; i < n; i++)
-        if (wn_trial_find(t, address(candidates[i])) == WN_TRIAL_NONE)
-            assert_true(wn_trial_add(t, address(candidates[i]), g.in[candidates[i]] + g.outside[candidates[i]],
-                                     WN_TRIAL_CANDIDATE));
+        assert_true(wn_trial_add(t, address(candidates[i]), g.in[candidates[i]] + g.outside[candidates[i]], WN_TRIAL_CANDIDATE));
     while (!wn_trial_explore(t, budget))
         ;
     wn_trial_judge(t);
@@ -295,15 +293,45 @@ partial_exploration_is_safe(void **state)
 }
 
 static void
-fill_edges(struct wn_edges *e, uint32_t but_one)
+fill_row(struct wn_edges *e, uint32_t i, uint32_t but_one)
 {
-    assert_true(wn_edges_begin(e, g.n));
-    for (uint32_t i = 0; i < g.n; i++) {
-        for (uint32_t k = g.first[i]; k < g.first[i + 1]; k++)
-            if (k != but_one)
-                assert_true(wn_edges_add(e, g.to[k]));
-        wn_edges_next(e);
-    }
+    for (uint32_t k = g.first[i]; k < g.first[i + 1]; k++)
+        if (k != but_one)
+            assert_true(wn_edges_add(e, g.to[k]));
+    assert_true(wn_edges_reserve(e, 0, 1));
+    wn_edges_next(e, i);
+}
+
+static uint32_t
+source_of(uint32_t edge)
+{
+    uint32_t i = 0;
+
+    while (g.first[i + 1] <= edge)
+        i++;
+    return i;
+}
+
+/* The scan has missed the edge `unscanned`, which the first trace has; the second one misses `missing`. */
+static void
+fill_readings(struct wn_readings *r, struct wn_edges *scanned, uint32_t unscanned, uint32_t missing)
+{
+    *scanned = (struct wn_edges){0};
+    *r = (struct wn_readings){scanned, {.partial = true}, {.partial = true}};
+    for (uint32_t i = 0; i < g.n; i++)
+        fill_row(scanned, i, unscanned);
+    if (unscanned != UINT32_MAX)
+        fill_row(&r->first, source_of(unscanned), UINT32_MAX);
+    if (missing != UINT32_MAX)
+        fill_row(&r->second, source_of(missing), missing);
+}
+
+static void
+free_readings(struct wn_readings *r, struct wn_edges *scanned)
+{
+    wn_edges_free(scanned);
+    wn_edges_free(&r->first);
+    wn_edges_free(&r->second);
 }
 
 /* The subset in which both traces explain every count: what is not reachable from outside, from a member that is out,
@@ -314,31 +342,32 @@ subset_agrees_with_reachability(void **state)
     (void)state;
     random_state = 521288629u;
     for (int round = 0; round < 3000; round++) {
-        uint32_t          n = 1 + random_below(40);
-        struct wn_member *m = calloc(n, sizeof *m);
-        struct wn_edges   first, second;
-        bool             *alive;
-        uint32_t          missing;
+        uint32_t              n = 1 + random_below(40);
+        struct wn_trial_node *m = calloc(n, sizeof *m);
+        struct wn_edges       scanned;
+        struct wn_readings    readings;
+        bool                 *alive;
+        uint32_t              missing, unscanned;
 
         make_random(n, 1 + random_below(4));
         missing = g.edges && round % 3 == 0 ? random_below(g.edges) : UINT32_MAX;
+        unscanned = g.edges && round % 2 == 0 ? random_below(g.edges) : UINT32_MAX;
         for (uint32_t i = 0; i < n; i++) {
             m[i].left1 = m[i].left2 = g.in[i] + g.outside[i];
-            m[i].out = random_below(20) == 0;
-            if (m[i].out)
+            if (random_below(20) == 0) {
+                wn_set_out(&m[i], WN_OUT(MOVED));
                 g.outside[i] = 1;
+            }
         }
         if (missing != UINT32_MAX)
             g.outside[g.to[missing]] = 1; /* not explained by the second trace */
-        fill_edges(&first, UINT32_MAX);
-        fill_edges(&second, missing);
-        assert_true(wn_subset(m, n, &first, &second));
+        fill_readings(&readings, &scanned, unscanned, missing);
+        assert_true(wn_subset(m, n, &readings));
         alive = reachable_from_outside();
         for (uint32_t i = 0; i < n; i++)
-            assert_int_equal(m[i].out != 0, alive[i]);
+            assert_int_equal(wn_out(&m[i]) != 0, alive[i]);
         free(alive);
-        wn_edges_free(&first);
-        wn_edges_free(&second);
+        free_readings(&readings, &scanned);
         free(m);
         graph_end();
     }
@@ -348,9 +377,10 @@ subset_agrees_with_reachability(void **state)
 static void
 components_are_grouped(void **state)
 {
-    struct wn_member m[6] = {{0}};
-    struct wn_edges  e;
-    uint32_t         order[6], end[6];
+    struct wn_trial_node m[6] = {{0}};
+    struct wn_edges      scanned;
+    struct wn_readings   readings;
+    uint32_t             order[6], end[6];
 
     (void)state;
     graph_begin(6, 6);
@@ -360,9 +390,10 @@ components_are_grouped(void **state)
     edge(3, 0), node_done(3);
     edge(4, 5), node_done(4);
     edge(5, 4), node_done(5);
-    m[2].out = true;
-    fill_edges(&e, UINT32_MAX);
-    assert_int_equal(wn_components(m, 6, &e, order, end), 3);
+    wn_set_out(&m[2], WN_OUT(HELD));
+    fill_readings(&readings, &scanned, 0, UINT32_MAX);
+    assert_int_equal(wn_components(m, 6, &readings), 3);
+    wn_order(m, 6, 3, order, end);
     assert_int_equal(m[0].component, m[3].component);
     assert_int_equal(m[4].component, m[5].component);
     assert_int_not_equal(m[0].component, m[1].component);
@@ -372,8 +403,46 @@ components_are_grouped(void **state)
             c++;
         assert_int_equal(m[order[k]].component, c);
     }
-    wn_edges_free(&e);
+    free_readings(&readings, &scanned);
     graph_end();
+}
+
+/* What is left has the edges between suspects, in their order, and is found; nothing else is. */
+static void
+suspects_keep_their_edges(void **state)
+{
+    (void)state;
+    random_state = 88675123u;
+    for (int round = 0; round < 3000; round++) {
+        uint32_t        n = 1 + random_below(40), all[40], left = 0;
+        struct wn_trial t;
+        bool           *alive;
+
+        make_random(n, 1 + random_below(4));
+        for (uint32_t i = 0; i < n; i++)
+            all[i] = i;
+        run(&t, all, n, 1 + random_below(50));
+        alive = reachable_from_outside();
+        wn_trial_keep_suspects(&t);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t      at = wn_trial_find(&t, address(i));
+            struct wn_row row;
+
+            assert_int_equal(at != WN_TRIAL_NONE, !alive[i]);
+            if (alive[i])
+                continue;
+            assert_int_equal(at, left++);
+            row = wn_edges_row(&t.edges, at);
+            for (uint32_t k = g.first[i]; k < g.first[i + 1]; k++)
+                if (!alive[g.to[k]])
+                    assert_int_equal(wn_trial_object(&t.node[*row.at++]), address(g.to[k]));
+            assert_ptr_equal(row.at, row.end);
+        }
+        assert_int_equal(t.count, left);
+        free(alive);
+        wn_trial_clear(&t);
+        graph_end();
+    }
 }
 
 static bool
@@ -418,6 +487,7 @@ main(void)
         cmocka_unit_test(partial_exploration_is_safe),
         cmocka_unit_test(subset_agrees_with_reachability),
         cmocka_unit_test(components_are_grouped),
+        cmocka_unit_test(suspects_keep_their_edges),
         cmocka_unit_test(nothing_is_claimed_without_room),
     };
 
