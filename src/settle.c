@@ -339,15 +339,27 @@ destroy(const struct component *k)
 
 /* ---- Plain members ------------------------------------------------------------------------------------------------- */
 
-/* Nobody is called for these, so nothing has changed since the second trace: the edges that it saw are to fellows, all other
- * references go. */
+/* The object that a slot shows, by the row of the second trace: a fellow, or another suspect, which is spared, or neither. */
+static inline bool
+is_fellow_by_row(const struct component *k, struct wn_row *row, const struct wane_header *h)
+{
+    const struct wn_trial_node *m = row->at < row->end ? &k->c->trial.node[*row->at] : NULL;
+
+    if (!m || wn_trial_object(m) != (uintptr_t)h)
+        return false;
+    row->at++;
+    return !wn_out(m);
+}
+
+/* Nobody is called for these, so nothing has changed since the second trace: its edges tell who is a fellow, all other references
+ * go. */
 static void
 end_plain(const struct component *k, uint32_t m)
 {
     struct wane_header   *h = header_of(k, m);
     struct wn_record     *r = wn_standing();
     const struct wn_type *t = wn_type_of(h);
-    struct wn_row         fellow = wn_second_row(&k->c->readings, m);
+    struct wn_row         row = wn_second_row(&k->c->readings, m);
 
     for (size_t i = 0; i < t->slot_count; i++) {
         wane_slot *slot = wn_type_slot(t, h, i);
@@ -356,9 +368,7 @@ end_plain(const struct component *k, uint32_t m)
         if (!object)
             continue;
         __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE); /* release E13 */
-        if (fellow.at < fellow.end && WANE_HEADER(object) == wn_node_header(k->c, *fellow.at))
-            fellow.at++;
-        else
+        if (!is_fellow_by_row(k, &row, WANE_HEADER(object)))
             wn_unit_give(WANE_HEADER(object));
     }
     wn_count_death(r, t, h);

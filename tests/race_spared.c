@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * race_spared.c - the last moment before an object ends: RACE-16, FIN-16, FIN-20, SLOT-07
+ * race_spared.c - the last moment before an object ends: RACE-16, FIN-16, FIN-20, SLOT-07; garbage that holds what is spared
  */
 #include "race_collect.h"
 
@@ -344,6 +344,42 @@ slot_07_no_dispose_inside_a_step_or_under_a_lock(void **state)
     assert_int_equal(wane_barrier(), 0);
 }
 
+/* ---- Garbage holds what is spared ----------------------------------------------------------------------------------- */
+
+static struct wane_type bare_type = {.name = "bare", .size = sizeof(struct node), .slots = node_slots, .slot_count = 3};
+
+/* a -> a, without callbacks; a -> b, which has a weak reference. Nobody holds them. */
+DEED(make_bare_ring_with_b)
+{
+    w->a = wane_new(&bare_type);
+    w->b = make();
+    weak[0] = wane_weak(w->b);
+    wane_put(&w->a->s[0], w->b);
+    wane_put(&w->a->s[1], w->a);
+}
+
+DEED(upgrade_b)
+{
+    got = wane_weak_get(weak[0]);
+}
+
+/* Both are suspected, b is taken meanwhile: the unit that a had of it is given back. */
+static void
+spared_object_of_plain_garbage(void **state)
+{
+    (void)state;
+    act(&w->m1, make_bare_ring_with_b, NULL);
+    cue("review:w1", 1, &w->m1, upgrade_b);
+    assert_int_equal(collect(), 1);
+    assert_ptr_equal(got, w->b);
+    assert_int_equal(count_of(w->b), 1);
+    act(&w->m1, release_got, NULL);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&w->ended), 1);
+    assert_null(wane_weak_get(weak[0]));
+    wane_release(weak[0]);
+}
+
 /*
  * Which mutants (mutants.h) each test fails with:
  *
@@ -362,6 +398,7 @@ main(void)
         T(fin_16_due_by_count_and_by_collection),
         T(fin_20_the_only_holder_is_told_so),
         T(slot_07_no_dispose_inside_a_step_or_under_a_lock),
+        T(spared_object_of_plain_garbage),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
