@@ -109,6 +109,7 @@ close_collection(struct wn_collection *c)
     c->word = NULL;
     c->order = c->end = NULL;
     c->members = 0;
+    c->bound = 0; /* here: the child of a fork may close it */
     c->under_way = false;
 }
 
@@ -306,7 +307,6 @@ run_part(int generation, uint32_t most, uint32_t bound, struct wane_collected *s
 
     wn_collection.bound = bound;
     wn_collection_run(generation, most, &one);
-    wn_collection.bound = 0;
     add_result(sum, &one);
 }
 

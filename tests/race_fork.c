@@ -9,8 +9,10 @@
 
 #include "race_common.h"
 
+#include <wane/collector.h>
 #include <wane/memory.h>
 
+#include "collect.h"
 #include "count.h"
 #include "grace.h"
 #include "pressure.h"
@@ -197,6 +199,51 @@ merge_of_a_vanished_thread(void **state)
     assert_int_equal(ended(&w.ended), 1);
 }
 
+/* ---- In a batch of a collection -------------------------------------------------------------------------------------- */
+
+#define CANDIDATES 10000 /* more than a batch */
+
+static void
+stop_in_the_first(const struct wane_collection *collection, void *stopped)
+{
+    if (collection->ended || *(bool *)stopped)
+        return;
+    *(bool *)stopped = true;
+    wait_inside();
+}
+
+DEED(m1_collects)
+{
+    WANE_SECTION
+    {
+        for (int i = 0; i < CANDIDATES; i++) {
+            struct node *n = node_new(&w.ended);
+
+            wane_put(&n->s[0], n);
+        }
+    }
+    (void)wane_collect(WANE_ALL, NULL);
+}
+
+/* What a batch may look at is no bound of later collections. */
+static int
+collections_have_no_bound(void)
+{
+    return wn_collection.bound || wn_collection.under_way;
+}
+
+static void
+batch_of_a_vanished_thread(void **state)
+{
+    bool stopped = false;
+
+    (void)state;
+    assert_int_equal(wane_on_collection(stop_in_the_first, &stopped), 0);
+    assert_int_equal(child_beside(m1_collects, collections_have_no_bound), 0);
+    assert_int_equal(wane_on_collection(NULL, NULL), 0);
+    assert_int_equal(ended(&w.ended), CANDIDATES);
+}
+
 int
 main(void)
 {
@@ -206,6 +253,7 @@ main(void)
         T(record_of_a_vanished_thread),
         T(purge_of_a_vanished_thread),
         T(merge_of_a_vanished_thread),
+        T(batch_of_a_vanished_thread),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
