@@ -17,6 +17,8 @@
 #define SMALL_PART 256
 #define BATCH         8192 /* candidates, */
 #define BATCH_OBJECTS 131072 /* .. and what they lead to, at most */
+#define WAITS         3      /* times as long as they run, and WAIT_NS: batches that do little but wait */
+#define WAIT_NS       UINT64_C(20000000)
 
 struct wn_collection wn_collection;
 struct wane_atomic64 wn_waiting_count[WN_LISTS];
@@ -311,20 +313,22 @@ run_part(int generation, uint32_t most, uint32_t bound, struct wane_collected *s
 }
 
 /* A few candidates at a time, and their tables stay in the cache. That pays while they lead to garbage, and to little else: what
- * several parts reach is looked at by each. False: the rest goes at once. */
+ * several parts reach is looked at by each. And while it takes more than it waits, as each part does for all sections. Of the
+ * oldest generation only: to a younger one, what a part has left would be too old for the next. False: the rest goes at once. */
 static bool
-run_in_batches(int generation, struct wane_collected *sum)
+run_in_batches(struct wane_collected *sum)
 {
-    uint64_t all = load_relaxed(&wn_handed_count);
+    uint64_t all = load_relaxed(&wn_handed_count), began = wn_now(), cpu = wn_cpu_now();
 
-    for (int age = 0; age <= generation; age++)
+    for (int age = 0; age <= WANE_ALL; age++)
         all += load_relaxed(&wn_waiting_count[age]);
     for (uint64_t n = all / BATCH; n; n--) {
         struct wane_collected part = {0};
 
-        run_part(generation, BATCH, BATCH_OBJECTS, &part);
+        run_part(WANE_ALL, BATCH, BATCH_OBJECTS, &part);
         add_result(sum, &part);
-        if (part.freed < part.examined / 2 || wn_collection.no_memory || wn_collection.timed_out)
+        if (part.freed < part.examined / 2 || wn_collection.no_memory || wn_collection.timed_out ||
+            wn_now() - began > WAITS * (wn_cpu_now() - cpu) + WAIT_NS)
             return false;
         if (!wn_collection.batch)
             break;
@@ -351,19 +355,19 @@ static int
 one_round(int generation, struct wane_collected *sum, bool *again)
 {
     struct wane_collected round = {0};
-    bool                  all;
+    bool                  all, in_time = true;
 
     if (!wn_driver_settle(wn_now() + COLLECT_NS) || !wn_driver_handover(wn_now() + COLLECT_NS)) {
         *again = false;
         return -EAGAIN;
     }
-    if (!run_in_batches(generation, &round))
-        (void)wn_driver_handover(wn_now() + COLLECT_NS); /* what went back */
+    if (generation == WANE_ALL && !run_in_batches(&round))
+        in_time = wn_driver_handover(wn_now() + COLLECT_NS); /* what went back */
     all = run_in_parts(generation, &round);
     add_result(sum, &round);
     /* What is destroyed may leave new candidates; who was disturbed, or not seen, gets another chance. */
     *again = round.freed || ((round.aborted || (generation == WANE_ALL && wn_collection.cuts)) && all);
-    return !all ? -ENOMEM : wn_collection.timed_out ? -EAGAIN : 0;
+    return !all ? -ENOMEM : wn_collection.timed_out || !in_time ? -EAGAIN : 0;
 }
 
 int

@@ -54,6 +54,7 @@ void wn_driver_tick(void);
 
 uint64_t wn_driver_claims(void);
 uint64_t wn_now(void); /* monotonic nanoseconds */
+uint64_t wn_cpu_now(void); /* of this thread: waiting for sections, or for a core, costs nobody anything */
 
 /* This thread ends. True: inside a callback that it ran as the driver; it drives on, at a resting point, without its claim. */
 bool wn_driver_exits(void);

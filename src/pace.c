@@ -2,7 +2,6 @@
 #include "pace.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "budget.h"
 #include "govern.h"
@@ -132,16 +131,6 @@ wn_pace_due(uint64_t now)
 
 /* ---- Running ------------------------------------------------------------------------------------------------------ */
 
-/* Of this thread: waiting for sections, or for a core, costs nobody anything. */
-static uint64_t
-cpu_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static void
 settle_up(struct pacing *p, const struct wane_collected *r, uint64_t cpu)
 {
@@ -180,14 +169,14 @@ void
 wn_pace_run(int generation)
 {
     struct wane_collected r;
-    uint64_t              cpu = cpu_now();
+    uint64_t              cpu = wn_cpu_now();
 
     pacing[generation].began = wn_now();
     (void)wn_driver_handover(pacing[generation].began + HAND_NS);
     wn_collection_run(generation, batch + old_for(generation), &r);
-    settle_up(&pacing[generation], &r, cpu_now() - cpu);
+    settle_up(&pacing[generation], &r, wn_cpu_now() - cpu);
     if (generation == 0)
-        adapt_batch(&r, cpu_now() - cpu);
+        adapt_batch(&r, wn_cpu_now() - cpu);
     waiting_since = 0;
 }
 
