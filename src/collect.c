@@ -63,7 +63,7 @@ give_back(struct wane_header *h, bool keep, bool older)
             n = (n & ~WN_AGE) | (wn_age(w) + 1) * WN_AGE_ONE;
         if (older && !WN_MUTANT(era_not_renewed))
             n = (n & ~WN_ERA) | load_relaxed(&wn_era);
-        if (room && !wn_is_gone(n) && !(n & WN_MARKS))
+        if (room && !wn_is_gone(n) && !(n & WN_MARKS) && !((w & WN_REVIEW) && WN_MUTANT(review_forgets)))
             n |= WN_BUFFERED;
     } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E12 */
     if ((n & WN_BUFFERED) && !(w & WN_BUFFERED))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * race_spared.c - the last moment before an object ends: RACE-16, FIN-16, FIN-20, SLOT-07; garbage that holds what is spared
+ * race_spared.c - the last moment before an object ends: RACE-16, FIN-16, FIN-20, SLOT-07; who is spared, and what becomes of him
  */
 #include "race_collect.h"
 
@@ -344,7 +344,7 @@ slot_07_no_dispose_inside_a_step_or_under_a_lock(void **state)
     assert_int_equal(wane_barrier(), 0);
 }
 
-/* ---- Garbage holds what is spared ----------------------------------------------------------------------------------- */
+/* ---- What is spared ------------------------------------------------------------------------------------------------- */
 
 static struct wane_type bare_type = {.name = "bare", .size = sizeof(struct node), .slots = node_slots, .slot_count = 3};
 
@@ -356,6 +356,11 @@ DEED(make_bare_ring_with_b)
     weak[0] = wane_weak(w->b);
     wane_put(&w->a->s[0], w->b);
     wane_put(&w->a->s[1], w->a);
+}
+
+DEED(leave)
+{
+    wane_leave();
 }
 
 DEED(upgrade_b)
@@ -380,6 +385,26 @@ spared_object_of_plain_garbage(void **state)
     wane_release(weak[0]);
 }
 
+/* Its last unit from outside goes under review, which makes no candidate; then the review is given up, for M2's section. */
+static void
+spared_with_an_event_under_review(void **state)
+{
+    struct wane_collected given_up;
+
+    (void)state;
+    act(&w->m1, make_ring_held_by_b, NULL);
+    deceive();
+    cue("review:merged", 1, &w->m1, release_b);
+    cue("review:e1", 1, &w->m2, enter);
+    wn_driver_begin();
+    assert_true(wn_driver_handover(0));
+    wn_collection_run(WANE_ALL, 0, &given_up);
+    wn_driver_end();
+    assert_int_equal(given_up.aborted, 2);
+    act(&w->m2, leave, NULL);
+    assert_int_equal(collect(), 2);
+}
+
 /*
  * Which mutants (mutants.h) each test fails with:
  *
@@ -387,6 +412,8 @@ spared_object_of_plain_garbage(void **state)
  *   race_16_.._the_protection, fin_16_..       protect_any_word
  *   fin_20_..                                  unique_ignores_strangers
  *   slot_07_..                                 defer_at_once
+ *   spared_object_..                           spared_is_fellow
+ *   spared_with_..                             review_forgets
  */
 int
 main(void)
@@ -399,6 +426,7 @@ main(void)
         T(fin_20_the_only_holder_is_told_so),
         T(slot_07_no_dispose_inside_a_step_or_under_a_lock),
         T(spared_object_of_plain_garbage),
+        T(spared_with_an_event_under_review),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
