@@ -28,7 +28,7 @@
 
 struct wn_collection {
     struct wn_trial       trial;
-    struct wn_link       *batch;  /* chunks taken over, not yet in the table */
+    struct wn_link       *batch, *last; /* chunks taken over, not yet in the table; the last one, if there are any */
     struct wn_chunk      *waiting[WN_LISTS]; /* by age: candidates too old for the collections since; the frozen */
     struct wn_chunk      *spare;
     int                   generation; /* -1: only the dead are taken */

@@ -79,36 +79,49 @@ take_entry(struct wn_collection *c, uintptr_t entry)
 }
 
 static void
-append(struct wn_link **end, struct wn_link *list)
+append(struct wn_collection *c, struct wn_link *list, struct wn_link *last)
 {
-    while (*end)
-        end = &(*end)->next;
-    *end = list;
+    if (!list)
+        return;
+    if (c->batch)
+        c->last->next = list;
+    else
+        c->batch = list;
+    c->last = last;
+}
+
+static struct wn_link *
+last_of(struct wn_link *list)
+{
+    while (list && list->next)
+        list = list->next;
+    return list;
 }
 
 static void
 take_over(struct wn_collection *c, unsigned list)
 {
-    uint64_t n = load_relaxed(&wn_waiting_count[list]);
+    struct wn_link *chunks = (struct wn_link *)c->waiting[list];
+    uint64_t        n = load_relaxed(&wn_waiting_count[list]);
 
-    append(&c->batch, (struct wn_link *)c->waiting[list]);
+    append(c, chunks, last_of(chunks));
     c->waiting[list] = NULL;
     fetch_add_relaxed(&wn_waiting_count[list], -n);
     fetch_add_relaxed(&wn_handed_count, n);
 }
 
 /* What waits for a generation up to `oldest`, then what an earlier call has left, then what was handed over since: a
- * collection of a part of it takes the old ones. */
+ * collection of a part of it takes the old ones. Of what is left, which may be much each time, only the end is touched. */
 static void
 gather(struct wn_collection *c, int oldest)
 {
-    struct wn_link *left = c->batch;
+    struct wn_link *left = c->batch, *last = c->last, *handed = wn_stack_take(&wn_handed);
 
     c->batch = NULL;
     for (int list = oldest; list >= 0; list--)
         take_over(c, (unsigned)list);
-    append(&c->batch, left);
-    append(&c->batch, wn_stack_take(&wn_handed));
+    append(c, left, last);
+    append(c, handed, last_of(handed));
 }
 
 static void
