@@ -3,9 +3,10 @@
 
 #include <errno.h>
 
+#include <wane/memory.h>
+
 #include "budget.h"
 #include "govern.h"
-#include "life.h"
 
 #define PATIENCE_NS UINT64_C(500000000) /* a few candidates wait this long */
 #define HAND_NS     UINT64_C(2000000)   /* for the records to hand over; who is busy inside a section comes next time */
@@ -25,7 +26,7 @@ static struct wane_atomic64 threshold[WN_AGES] = {{4096}, {16384}, {0}}; /* a: c
 /* Under the driver lock. */
 static struct pacing {
     uint64_t began, ended, cost; /* of the last run: when, and its CPU time, 0 if it paid for itself */
-    uint64_t live;        /* objects after it */
+    uint64_t live;        /* bytes of objects after it */
     unsigned backoff;
 } pacing[WN_AGES];
 static uint64_t waiting_since; /* 0: no young candidates */
@@ -58,7 +59,7 @@ wn_pace_waiting(void)
 static bool
 has_grown(const struct pacing *p)
 {
-    return wn_objects_alive() > p->live + p->live / 4;
+    return wane_budget_used() > p->live + p->live / 4;
 }
 
 static uint64_t
@@ -140,7 +141,7 @@ settle_up(struct pacing *p, const struct wane_collected *r, uint64_t cpu)
         p->backoff++;
     p->ended = wn_now();
     p->cost = r->freed * FRUITFUL >= r->examined ? 0 : cpu;
-    p->live = wn_objects_alive();
+    p->live = wane_budget_used();
 }
 
 /* The candidates that waited for this generation: all of them are taken, and a batch of young ones. */

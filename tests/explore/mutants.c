@@ -107,7 +107,6 @@ static const struct known {
     {WN_MUT_leave_early, &race_15},
     {WN_MUT_dispose_twice, &two_zero_makers},
     {WN_MUT_free_ignores_collecting, &dies_in_a_scan},
-    {WN_MUT_death_looks_once, &dies_in_a_scan},
     {WN_MUT_give_although_known, &given},
     {WN_MUT_unshare_at_once, &shared},
     {WN_MUT_share_without_bias, &shared},
