@@ -97,6 +97,7 @@ static const struct known {
     {WN_MUT_upgrade_ignores_condemned, &two_decisions},
     {WN_MUT_commit_by_store, &race_19},
     {WN_MUT_condemn_before_open, &race_19},
+    {WN_MUT_spared_is_fellow, &spared},
     {WN_MUT_weak_freed_at_once, &weak_death},
     {WN_MUT_notify_ignores_death, &notified},
     {WN_MUT_cancel_by_store, &notified},

@@ -53,6 +53,7 @@
     X(notified) \
     X(race_19) \
     X(race_17) \
+    X(spared) \
     X(two_decisions) \
     X(random_programs) \
     X(random_alone)

@@ -233,6 +233,29 @@ const struct ex_program race_17 = {
     .before = {make_watched_ring}, .act = {upgrade_a, upgrade_b_and_drop, collect_twice}, .check = ring_is_consistent,
 };
 
+/* c and d, which call nobody when they end, hold a. */
+static void
+make_watched_by_a_ring(void)
+{
+    wane_enter();
+    a = node_new();
+    weak_a = wane_weak(a);
+    c = bare_new();
+    d = bare_new();
+    wane_put(&c->s[0], a);
+    wane_set(&d->s[0], c);
+    wane_put(&c->s[1], d);
+    note(c);
+    wane_release(c);
+    wane_leave();
+}
+
+const struct ex_program spared = {
+    .name = "spared",
+    .scenario = "an upgrade of what garbage without callbacks holds: its unit is given back",
+    .before = {make_watched_by_a_ring}, .act = {upgrade_a, collect}, .check = a_ends,
+};
+
 /* Two components: one is decided after the other. */
 static void
 make_two_watched_rings(void)
