@@ -8,6 +8,7 @@
 #define WN_EDGES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct wn_edges {
@@ -63,7 +64,7 @@ void wn_edges_free(struct wn_edges *e);
 static inline struct wn_row
 wn_edges_row(const struct wn_edges *e, uint32_t k)
 {
-    return (struct wn_row){e->to + e->first[k], e->to + e->first[k + 1]};
+    return e->count ? (struct wn_row){e->to + e->first[k], e->to + e->first[k + 1]} : (struct wn_row){NULL, NULL};
 }
 
 #define WN_NO_ROW UINT32_MAX

@@ -13,10 +13,28 @@
 
 #ifdef WN_STEPS
 extern void (*wn_step_hook)(const char *point);
-#define WN_STEP(point)               \
-    do {                             \
-        if (wn_step_hook)            \
-            wn_step_hook(point);     \
+
+/* A test sets it while the library's threads may run. */
+static inline void
+wn_step_set(void (*hook)(const char *point))
+{
+    __atomic_store_n(&wn_step_hook, hook, __ATOMIC_RELEASE); /* release: what the test has prepared for it */
+}
+
+static inline void (*wn_step_hook_now(void))(const char *)
+{
+#ifdef WN_EXPLORED /* no access of the library's: nothing to be scheduled */
+    return wn_step_hook;
+#else
+    return __atomic_load_n(&wn_step_hook, __ATOMIC_ACQUIRE);
+#endif
+}
+#define WN_STEP(point)                                          \
+    do {                                                        \
+        void (*hook_)(const char *) = wn_step_hook_now();       \
+                                                                \
+        if (hook_)                                              \
+            hook_(point);                                       \
     } while (0)
 
 enum wn_mutant {

@@ -330,7 +330,7 @@ faults_begin(void (*hook)(const char *point))
     fault_sink = open("/dev/null", O_WRONLY | O_CLOEXEC);
     assert_true(fault_sink >= 0);
     (void)wane_observe(true);
-    wn_step_hook = hook;
+    wn_step_set(hook);
     for (unsigned i = 0; i < WORKERS; i++) {
         workers[i].number = i;
         assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
@@ -344,7 +344,7 @@ faults_end(void)
     atomic_store(&faults_over, true);
     for (unsigned i = 0; i < WORKERS; i++)
         pthread_join(workers[i].thread, NULL);
-    wn_step_hook = NULL;
+    wn_step_set(NULL);
     (void)wane_observe(false);
     close(fault_sink);
     for (unsigned i = 0; i < WORKERS; i++) {

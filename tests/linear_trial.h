@@ -122,7 +122,7 @@ trial_run(struct trial *t, long enough)
     uint64_t          seed = 0x2545f4914f6cdd1d;
 
     t->gate.count = TRIAL_THREADS;
-    wn_step_hook = trial_step;
+    __atomic_store_n(&wn_step_hook, trial_step, __ATOMIC_RELEASE);
     for (int i = 1; i < TRIAL_THREADS; i++) {
         side[i] = (struct trial_side){t, i};
         thread[i] = spawn(trial_side, &side[i]);

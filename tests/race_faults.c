@@ -252,7 +252,7 @@ fork_and_look(void)
 
     if (pid == 0) {
         (void)alarm(A_MINUTE / 1000);
-        wn_step_hook = NULL;
+        wn_step_set(NULL);
         _exit(child_works());
     }
     atomic_store(&is_forked, true);

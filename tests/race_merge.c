@@ -267,7 +267,7 @@ collect_in_the_child(void)
     struct wane_collected c;
     int                   before = ended(&w.ended);
 
-    wn_step_hook = NULL;
+    wn_step_set(NULL);
     for (int i = 0; i < 3; i++)
         if (wane_collect(WANE_ALL, &c) != 0 || c.aborted)
             return 1;
@@ -376,7 +376,7 @@ bias_01_queued_unit_waits_for_the_merge(void **state)
 static int
 drain_in_the_child(void)
 {
-    wn_step_hook = NULL;
+    wn_step_set(NULL);
     return wane_barrier() == 0 && ended(&w.ended) == 1 ? 0 : 1;
 }
 

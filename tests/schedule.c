@@ -122,7 +122,7 @@ schedule_begin(void)
     wane_leave();
     wn_wake_background = no_background;
     off_steps();
-    wn_step_hook = hook;
+    wn_step_set(hook);
 }
 
 static void

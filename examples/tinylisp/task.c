@@ -348,7 +348,9 @@ take_part(bool for_main)
 enum outcome
 tasks_run(struct fiber *main_fiber)
 {
+    pthread_mutex_lock(&tasks.lock); /* tasks of the last form may be ending */
     tasks.main_ended = false;
+    pthread_mutex_unlock(&tasks.lock);
     schedule(main_fiber);
     take_part(true);
     if (tasks.main_ended)
