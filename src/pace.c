@@ -14,6 +14,7 @@
 #define FRUITFUL    4                   /* freed one in FRUITFUL examined: go on */
 #define FRUITLESS   16                  /* freed less than one in FRUITLESS examined: back off */
 #define MAX_BACKOFF 6
+#define LONGEST_REST UINT64_C(300000000000) /* after a fruitless run, unless its share asks for more */
 #define PURGE_LEAST 4096
 #define BATCH_LEAST 8192 /* candidates of a young collection: its tables stay in the cache */
 #define BATCH_MOST  (UINT32_C(1) << 20)
@@ -79,9 +80,11 @@ is_young_paid_for(const struct pacing *p, uint64_t now)
 static bool
 is_old_paid_for(const struct pacing *p, uint64_t now)
 {
-    uint64_t rest = rest_after(p);
+    uint64_t rest = rest_after(p), longer = rest << p->backoff;
 
-    return now >= p->ended + rest && (now >= p->ended + (rest << p->backoff) || has_grown(p));
+    if (longer > LONGEST_REST)
+        longer = rest > LONGEST_REST ? rest : LONGEST_REST;
+    return now >= p->ended + rest && (now >= p->ended + longer || has_grown(p));
 }
 
 static uint64_t
