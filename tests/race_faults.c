@@ -56,7 +56,7 @@ read_steps(void **state)
         size_t length = strlen(entry->d_name);
         FILE  *file;
 
-        if (length < 2 || strcmp(entry->d_name + length - 2, ".c") != 0)
+        if (length < 2 || !strstr(".c.h", entry->d_name + length - 2) || strcmp(entry->d_name, "step.h") == 0)
             continue;
         snprintf(path, sizeof path, "%s/%s", sources, entry->d_name);
         file = fopen(path, "r");
