@@ -7,6 +7,7 @@
  *   order    the object is published by a slot, so that nothing is to be found (exit 0)
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,7 +36,8 @@ write_plain(void *unused)
 
 static unsigned rounds[2]; /* a, relaxed: they order nothing */
 
-/* Until both have done their rounds: one that ran alone would be ordered before the other by the grace periods between. */
+/* Until both have done their rounds, in turns if there is one processor: one that ran alone would be ordered before the other by
+ * the grace periods between. */
 static void *
 write_in_section(void *number)
 {
@@ -52,6 +54,7 @@ write_in_section(void *number)
         box->value++;
         wane_leave();
         __atomic_fetch_add(&rounds[me], 1, __ATOMIC_RELAXED);
+        sched_yield();
     }
     return NULL;
 }
