@@ -257,8 +257,10 @@ bury_plain(struct wn_record *r)
     r->dying = wn_link(h);
     compiler_barrier(); /* as in begin */
     WN_STEP("death:begin");
+    for (size_t i = 0; i < t->slot_count; i++) /* the headers of children are what this waits for: side by side */
+        __builtin_prefetch((char *)__atomic_load_n(&wn_type_slot(t, h, i)->bits, __ATOMIC_RELAXED) - sizeof *h, 1);
     for (size_t i = 0; i < t->slot_count; i++) {
-        wane_slot *slot = (wane_slot *)(void *)((char *)wn_payload(h) + t->slots[i]);
+        wane_slot *slot = wn_type_slot(t, h, i);
 
         if (!__atomic_load_n(&slot->bits, __ATOMIC_RELAXED))
             continue;
@@ -268,6 +270,19 @@ bury_plain(struct wn_record *r)
     wn_count_death(r, t, h);
     wn_memory_free(r, h, t);
     return cost;
+}
+
+void
+wn_death_recycle(struct wn_record *r)
+{
+    long budget = (long)WN_BURY_BUDGET * WN_COST_OBJECT, cost = 1;
+
+    if (r->burying || r->partial || WN_MUTANT(nothing_recycled))
+        return;
+    r->burying = true;
+    for (; budget > 0 && cost && r->dying; budget -= cost)
+        cost = bury_plain(r);
+    r->burying = false;
 }
 
 void

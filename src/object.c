@@ -56,6 +56,8 @@ make(const struct wn_type *t, struct wn_record *r, size_t bytes, uint32_t bin, b
         errno = ENOMEM;
         return NULL;
     }
+    if (__builtin_expect(!r->bin[bin]->free && r->dying, 0))
+        wn_death_recycle(r);
     *refused = !wn_budget_take(r, bytes);
     p = __builtin_expect(!*refused, 1) ? wn_cell_take(r, bytes, bin) : NULL;
     if (__builtin_expect(!p, 0)) {

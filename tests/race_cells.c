@@ -403,6 +403,52 @@ vacant_memory_wakes_the_background(void **state)
     assert_true(wn_pages_tend());
 }
 
+struct link {
+    wane_slot next;
+};
+WANE_TYPE(link, next);
+
+static struct link *
+list_of(unsigned n)
+{
+    struct link *head = NULL;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct link *l = wane_new(&link_type);
+
+        assert_non_null(l);
+        if (head)
+            wane_put_private(&l->next, head);
+        head = l;
+    }
+    return head;
+}
+
+DEED(drop_and_make)
+{
+    struct link *l;
+    size_t       most;
+
+    wane_enter();
+    l = list_of(MANY);
+    most = wane_budget_used();
+    for (int round = 0; round < 5; round++) {
+        wane_release(l);
+        l = list_of(MANY);
+        assert_true(wane_budget_used() <= most + most / 10);
+    }
+    wane_release(l);
+    wane_leave();
+}
+
+/* One long section drops large structures and makes others: those take the memory of these. */
+static void
+the_dead_make_room_for_the_new(void **state)
+{
+    (void)state;
+    act(&w.m1, drop_and_make, NULL);
+}
+
 /* A thread that ends keeps no empty page; pages that nobody needs go back to the system on wane_trim. */
 static void
 threads_end_and_memory_goes_back(void **state)
@@ -438,6 +484,7 @@ main(void)
         cmocka_unit_test_setup_teardown(a_fork_while_a_page_is_opened, setup, teardown),
         cmocka_unit_test_setup_teardown(pages_of_a_thread_that_has_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(vacant_memory_wakes_the_background, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_dead_make_room_for_the_new, setup, teardown),
         cmocka_unit_test_setup_teardown(threads_end_and_memory_goes_back, setup, teardown),
     };
 
