@@ -32,8 +32,8 @@
 /* Bury what wn_unit_give has left, up to the budget. Not from inside a dispose: the outer call goes on. */
 void wn_death_go_on(struct wn_record *r);
 
-/* Before fresh memory is taken: of those that wait, bury such as nobody is called for. A thread that drops large structures in one
- * long section and makes others would otherwise have both. */
+/* Before fresh memory is taken: of those that wait, bury such as nobody is called for. A thread that drops large structures in
+ * one long section and makes others would otherwise have both. */
 void wn_death_recycle(struct wn_record *r);
 
 static inline void
