@@ -257,8 +257,6 @@ bury_plain(struct wn_record *r)
     r->dying = wn_link(h);
     compiler_barrier(); /* as in begin */
     WN_STEP("death:begin");
-    for (size_t i = 0; i < t->slot_count; i++) /* the headers of children are what this waits for: side by side */
-        __builtin_prefetch((char *)__atomic_load_n(&wn_type_slot(t, h, i)->bits, __ATOMIC_RELAXED) - sizeof *h, 1);
     for (size_t i = 0; i < t->slot_count; i++) {
         wane_slot *slot = wn_type_slot(t, h, i);
 
