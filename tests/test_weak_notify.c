@@ -522,6 +522,7 @@ notify_fork_in_a_callback(void **state)
 {
     (void)state;
     skip_where_children_have_no_threads();
+    skip_where_children_have_no_memory();
     for (int ring = 0; ring < 2; ring++) {
         struct child c = run_child(fork_in_callback, ring ? (void *)&root : NULL);
 
