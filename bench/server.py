@@ -42,7 +42,7 @@ GOALS = [("throughput at least", 1.3), ("p99.9 at most", 0.5)]
 
 class Builder:
     def __init__(self, directory, library):
-        self.directory, self.library = directory, library
+        self.directory, self.wane = directory, library
         directory.mkdir(parents=True, exist_ok=True)
 
     def run(self, command):
@@ -64,7 +64,7 @@ class Builder:
                 continue
             programs[name] = str(self.directory / ("graphd_" + name))
             self.run(f"{compiler} {flags} {source} {' '.join(objects)} -o {programs[name]} "
-                     + libraries.format(lib=self.library))
+                     + libraries.format(lib=self.wane))
         self.run(f"gcc -std=gnu11 {flags} {PEERS}/load.c -o {self.directory}/load")
         return programs
 

@@ -26,8 +26,8 @@
  * (its tools see each object then); larger ones are in any case.
  *
  * Progress: take and give are wait-free but for the CASes on `remote` and the stacks (lock-free). A page that none is free for
- * is mapped. Fork: the child rebuilds the lists of records whose thread is gone; at most one page for each such thread, whose
- * push it interrupted, is never empty again.
+ * is mapped. Fork: the child rebuilds the lists of records whose thread has vanished from their pages, and every `returned` from
+ * what `remote` holds; a cell that a thread was just giving back leaks.
  * Source of the shape: mimalloc (Leijen, Zorn, de Moura 2019); the chain in one word is our own.
  */
 #ifndef WN_CELL_H

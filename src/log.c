@@ -3,6 +3,7 @@
 
 #include "memory.h"
 #include "record.h"
+#include "step.h"
 
 #define SPARE_CHUNKS 2
 
@@ -123,6 +124,20 @@ wn_log_reserve_pooled(struct wn_log *log, uint32_t most)
         return false;
     c->pooled = true;
     open_chunk(log, c);
+    return true;
+}
+
+bool
+wn_log_reopen(struct wn_log *log)
+{
+    struct wn_chunk *c = log->open;
+
+    if (!c || c->count == WN_CHUNK_ENTRIES || WN_MUTANT(sealed_stays_sealed))
+        return false;
+    if (!WN_MUTANT(reopened_keeps_ticket))
+        c->ticket = 0; /* not `since`: that is what barriers wait for */
+    compiler_barrier(); /* stopped in between (fork): wn_log_mend */
+    log->unsealed = c;
     return true;
 }
 

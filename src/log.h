@@ -72,6 +72,10 @@ wn_log_has_room(const struct wn_log *log)
     return log->open && !log->open->ticket && log->open->count < WN_CHUNK_ENTRIES;
 }
 
+/* Without memory: the newest chunk, sealed before it was full, takes more entries, and all of them a later ticket. Each leave
+ * seals what is there: a few entries a chunk would use up what wane_new has paid for by entries. False: it is full. */
+bool wn_log_reopen(struct wn_log *log);
+
 /* Merge equal entries of the deferred log. True: there is room for many more, or a chunk was freed. Without memory. */
 bool wn_log_squeeze(struct wn_record *r, struct wn_log *log);
 

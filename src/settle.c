@@ -270,7 +270,7 @@ struct place {
 static struct place
 end_of_log(const struct wn_log *log)
 {
-    if (!log->unsealed) /* what is sealed takes no entry any more */
+    if (!log->unsealed) /* what is sealed takes no entry, or, opened again, holds older ones: of no fellow, for they count */
         return (struct place){NULL, 0};
     return (struct place){log->open, log->open->count};
 }

@@ -226,7 +226,8 @@ apply_ripe(struct wn_record *r)
             break;
 }
 
-/* There is no memory for a chunk: give back what may go, merge equal entries, take what wane_new has paid for. */
+/* There is no memory for a chunk: give back what may go, merge equal entries, fill the newest chunk, take what wane_new has paid
+ * for. */
 static bool
 make_room(struct wn_record *r)
 {
@@ -236,7 +237,8 @@ make_room(struct wn_record *r)
         if (wn_log_reserve(r, &r->deferred) || (wn_log_squeeze(r, &r->deferred) && wn_log_has_room(&r->deferred)))
             return true;
     }
-    return wn_log_reserve(r, &r->deferred) || wn_log_reserve_pooled(&r->deferred, WN_POOLED_DEFERRED);
+    return wn_log_reserve(r, &r->deferred) || wn_log_reopen(&r->deferred) ||
+           wn_log_reserve_pooled(&r->deferred, WN_POOLED_DEFERRED);
 }
 
 bool

@@ -196,7 +196,7 @@ drv_12_thread_that_stops_at_any_step_stops_nobody(void **state)
         assert_true(wait_for(&is_stopped, false));
     }
     faults_end();
-    printf("# %d named steps: a thread has stopped at %s\n", step_count, part == 1 ? "each" : "some of them");
+    printf("# %d named steps: a thread has stopped at one of every %d\n", step_count, part);
 }
 
 /* ---- A fork --------------------------------------------------------------------------------------------------------- */

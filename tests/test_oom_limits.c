@@ -196,6 +196,83 @@ mem_02_merged_entries_wait_as_long_as_the_newest(void **state)
     assert_true(oom_census());
 }
 
+/* A few displacements in a callback, then a leave, which seals them: again and again, without memory, and no grace period passes.
+ * In callbacks entries are not merged. */
+static wane_slot held[10];
+static int       dropped;
+
+static void
+drop_one_held(void *unused)
+{
+    (void)unused;
+    wane_clear(&held[dropped++]);
+    fetch_or_relaxed(&wn_standing()->pub.attention, WN_ATTEND);
+}
+
+static void
+mem_02_leaves_seal_little_without_memory(void **state)
+{
+    static struct wane_type dropper = {.name = "dropper", .size = 8, .dispose = drop_one_held};
+    enum { TIMES = sizeof held / sizeof held[0] };
+    void     *o[TIMES];
+    void     *seen[TIMES];
+    pthread_t t;
+
+    (void)state;
+    dropped = 0;
+    stay = (struct gate){.count = 2};
+    t = spawn(stay_inside, NULL);
+    gate_wait(&stay);
+    for (int i = 0; i < TIMES; i++) {
+        struct node *n = node_try(&leaf_type);
+
+        wane_put(&held[i], n);
+        o[i] = wane_new(&dropper);
+        assert_non_null(o[i]);
+    }
+    oom_fail_all();
+    for (int i = 0; i < TIMES; i++) {
+        wane_enter();
+        seen[i] = wane_peek(&held[i]);
+        wane_release(o[i]);
+        node_check(seen[i]);
+        wane_leave();
+    }
+    assert_int_equal(dropped, TIMES);
+    for (int i = 0; i < TIMES; i++)
+        node_check(seen[i]); /* the other thread's section, which is older than all tickets, holds each */
+    EXPECT(lost() == lost_before);
+    gate_wait(&stay);
+    join(t);
+    assert_true(oom_census());
+}
+
+/* An entry that a sealed chunk takes in waits as long as a new one. */
+static void
+mem_02_reopened_chunks_have_a_later_ticket(void **state)
+{
+    struct wn_record *r;
+    wane_slot         slot = {0};
+    struct node      *n;
+
+    (void)state;
+    assert_int_equal(wane_barrier(), 0);
+    n = node_try(&leaf_type);
+    wane_put(&slot, node_try(&leaf_type));
+    wane_enter();
+    r = wn_standing();
+    wane_set(&slot, n);
+    wn_log_seal(&r->deferred);
+    EXPECT(r->deferred.open->ticket);
+    EXPECT(wn_log_reopen(&r->deferred));
+    EXPECT(!wn_log_ripe(&r->deferred));
+    EXPECT(!r->deferred.open->ticket && r->deferred.unsealed == r->deferred.open);
+    wane_leave();
+    wane_release(n);
+    wane_clear(&slot);
+    assert_true(oom_census());
+}
+
 /* Settled: units with a ticket up to this have been given back. Merged ones have had an older ticket. */
 static void
 mem_02_barriers_know_what_merged_entries_are(void **state)
@@ -440,6 +517,8 @@ main(void)
         OOM(mem_02_few_objects_displaced_without_memory),
         OOM(mem_02_calls_among_merged_units),
         OOM(mem_02_merged_entries_wait_as_long_as_the_newest),
+        OOM(mem_02_leaves_seal_little_without_memory),
+        OOM(mem_02_reopened_chunks_have_a_later_ticket),
         OOM(mem_02_barriers_know_what_merged_entries_are),
         OOM(mem_02_candidates_without_memory),
         OOM(bias_07_units_are_queued_without_memory),

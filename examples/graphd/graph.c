@@ -173,18 +173,28 @@ link_locked(struct client *c, const struct bytes *argv)
     return result;
 }
 
-static void
-glink(struct client *c, size_t argc, const struct bytes *argv)
+/* With the locks of both nodes. */
+static int
+locked(struct client *c, const struct bytes *argv, int (*change)(struct client *, const struct bytes *))
 {
     unsigned one = stripe_of(argv[1].at, argv[1].size), other = stripe_of(argv[2].at, argv[2].size);
     int      result;
 
+    stripe_lock_two(one, other);
+    result = change(c, argv);
+    stripe_unlock_two(one, other);
+    return result;
+}
+
+static void
+glink(struct client *c, size_t argc, const struct bytes *argv)
+{
+    int result;
+
     (void)argc;
     if (!good_names(c, &argv[1], &argv[2], &argv[3]))
         return;
-    stripe_lock_two(one, other);
-    result = link_locked(c, argv);
-    stripe_unlock_two(one, other);
+    result = locked(c, argv, link_locked);
     if (result == -1)
         reply_oom(c);
     else if (result >= 0)
@@ -221,15 +231,12 @@ unlink_locked(struct client *c, const struct bytes *argv)
 static void
 gunlink(struct client *c, size_t argc, const struct bytes *argv)
 {
-    unsigned one = stripe_of(argv[1].at, argv[1].size), other = stripe_of(argv[2].at, argv[2].size);
-    int      result;
+    int result;
 
     (void)argc;
     if (!good_names(c, &argv[1], &argv[2], &argv[3]))
         return;
-    stripe_lock_two(one, other);
-    result = unlink_locked(c, argv);
-    stripe_unlock_two(one, other);
+    result = locked(c, argv, unlink_locked);
     if (result >= 0)
         reply_integer(&c->out, result);
 }
