@@ -138,6 +138,8 @@ map_segment(void)
         s->next = old;
     while (!cas_acq_rel(&segments, &old, (void *)s)); /* release E7: its fields */
     fetch_add_relaxed(&vacant, (uint64_t)pages - 1);
+    if (s->next)
+        wn_wake_background(); /* so many objects will be its work one day: the thread starts now, not inside a release */
     return s;
 }
 
@@ -168,14 +170,13 @@ static struct wn_page *
 take_from(struct wn_segment *s)
 {
     unsigned        bit = take_bit(&s->free, UINT64_MAX);
-    struct wn_page *page;
+    struct wn_page *page = page_at(s, bit);
 
     if (bit == 64)
         return NULL;
     fetch_add_relaxed(&vacant, -UINT64_C(1));
     if (fetch_or_relaxed(&s->touched, UINT64_C(1) << bit) >> bit & 1)
         fetch_add_relaxed(&resident, -UINT64_C(1));
-    page = page_at(s, bit);
     page->segment = s;
     return page;
 }

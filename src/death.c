@@ -243,10 +243,72 @@ seal_if_due(struct wn_record *r)
     wn_log_seal(&r->deferred);
 }
 
+/* Units of slots that are empty by now. Structures lie in memory in any order: while their objects come into the cache, others
+ * are buried. Nothing is left here when a call ends, or a callback begins. */
+#define AHEAD 8
+
+struct ahead {
+    struct wane_header *unit[AHEAD];
+    unsigned            first, count;
+};
+
+/* An object that is not even looked at any more by anybody is on the list at once. */
+static inline void
+give(struct wn_record *r, struct wane_header *h)
+{
+    const struct wn_type *t = wn_type_of(h);
+    uint64_t              w0 = load_relaxed(&h->word0);
+
+    if (t->dispose || t->finalize || (w0 & WANE_QUIET && t->traced) || !wn_count_is_plain_death(h, w0, r) ||
+        wn_may_be_looked_at(h)) {
+        wn_unit_give(h);
+        return;
+    }
+    wn_set_link(h, r->dying);
+    compiler_barrier();
+    r->dying = h;
+}
+
+static inline void
+give_oldest(struct wn_record *r, struct ahead *a)
+{
+    struct wane_header *h = a->unit[a->first];
+
+    a->first = (a->first + 1) % AHEAD;
+    a->count--;
+    give(r, h);
+}
+
+static inline void
+give_all(struct wn_record *r, struct ahead *a)
+{
+    while (a->count)
+        give_oldest(r, a);
+}
+
+static inline void
+give_later(struct wn_record *r, struct ahead *a, struct wane_header *h)
+{
+    __builtin_prefetch(h, 1);
+    __builtin_prefetch((char *)h + 48, 1);
+    if (a->count == AHEAD)
+        give_oldest(r, a);
+    a->unit[(a->first + a->count++) % AHEAD] = h;
+}
+
+/* Is one of the dying at hand? */
+static inline bool
+has_dying(struct wn_record *r, struct ahead *a)
+{
+    while (!r->dying && a->count)
+        give_oldest(r, a);
+    return r->dying;
+}
+
 /* All of the first of the dying, if it died plainly (nobody else knew it: no weak reference, no dispose) and declares its slots.
  * Returns what that costs; 0: it is not that. */
 static inline long
-bury_plain(struct wn_record *r)
+bury_plain(struct wn_record *r, struct ahead *a)
 {
     struct wane_header   *h = r->dying;
     const struct wn_type *t = wn_type_of(h);
@@ -257,54 +319,68 @@ bury_plain(struct wn_record *r)
     r->dying = wn_link(h);
     compiler_barrier(); /* as in begin */
     WN_STEP("death:begin");
-    for (size_t i = 0; i < t->slot_count; i++) {
+    for (size_t i = t->slot_count; i-- > 0;) { /* the first slot's object is on top of the dying then, as it was made */
         wane_slot *slot = wn_type_slot(t, h, i);
+        void      *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
 
-        if (!__atomic_load_n(&slot->bits, __ATOMIC_RELAXED))
+        if (!object)
             continue;
-        drop_now(slot);
+        __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE); /* as in drop_now */
+        WN_STEP("death:slot-cleared");
+        give_later(r, a, WANE_HEADER(object));
         cost += WN_COST_OBJECT;
     }
     wn_count_death(r, t, h);
-    wn_memory_free(r, h, t);
+    wn_free_now(r, h, t, wn_type_bytes(t, h));
     return cost;
 }
 
 void
 wn_death_recycle(struct wn_record *r)
 {
-    long budget = (long)WN_BURY_BUDGET * WN_COST_OBJECT, cost = 1;
+    long         budget = (long)WN_BURY_BUDGET * WN_COST_OBJECT, cost = 1;
+    struct ahead a = {0};
 
     if (r->burying || r->partial || WN_MUTANT(nothing_recycled))
         return;
     r->burying = true;
-    for (; budget > 0 && cost && r->dying; budget -= cost)
-        cost = bury_plain(r);
+    for (; budget > 0 && cost && has_dying(r, &a); budget -= cost)
+        cost = bury_plain(r, &a);
+    give_all(r, &a);
     r->burying = false;
+}
+
+/* The first of the dying, or what is left of one. Returns what that costs; 0: the budget is used up. */
+static long
+bury_any(struct wn_record *r, struct ahead *a, long *budget)
+{
+    give_all(r, a);
+    if (!r->partial)
+        begin(r);
+    if (!wn_drop_slots(r->partial, wn_type_of(r->partial), drop_now, &r->partial_done, budget))
+        return 0;
+    end(r);
+    return WN_COST_OBJECT;
 }
 
 void
 wn_death_go_on(struct wn_record *r)
 {
-    long budget = (long)WN_BURY_BUDGET * WN_COST_OBJECT;
+    long         budget = (long)WN_BURY_BUDGET * WN_COST_OBJECT;
+    struct ahead a = {0};
 
     if (r->burying)
         return;
     r->burying = true;
-    while (budget > 0 && wn_is_burying(r)) {
-        long cost = r->partial ? 0 : bury_plain(r);
+    while (budget > 0 && (r->partial || has_dying(r, &a))) {
+        long cost = r->partial ? 0 : bury_plain(r, &a);
 
-        if (!cost) {
-            if (!r->partial)
-                begin(r);
-            if (!wn_drop_slots(r->partial, wn_type_of(r->partial), drop_now, &r->partial_done, &budget))
-                break;
-            end(r);
-            cost = WN_COST_OBJECT;
-        }
+        if (!cost && !(cost = bury_any(r, &a, &budget)))
+            break;
         seal_if_due(r);
         budget -= cost;
     }
+    give_all(r, &a);
     r->burying = false;
     if (wn_is_burying(r)) {
         fetch_or_relaxed(&r->pub.attention, WN_ATTEND);
