@@ -12,7 +12,6 @@
 #define TEND_PAGES    64  /* of `returned` in one go */
 #define TENDED        64   /* so many empty pages with memory, or more, are given back bit by bit */
 #define DECAY         1024 /* a tick returns this part of the empty pages: half of them in about a second and a half */
-
 _Static_assert(sizeof(struct wn_page) % 16 == 0, "cells are aligned");
 
 struct wn_segment {
