@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "budget.h"
 #include "cell.h"
 #include "clock.h"
 #include "gate.h"
@@ -15,6 +16,9 @@
 #define NAP_NS   50000
 
 #define LONG_NAP_NS 1000000
+
+#define POLL_NS      UINT64_C(8000000)
+#define POLL_ENTRIES 4096 /* so many units, or more, do not wait for that */
 
 static pthread_mutex_t      driver_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wane_atomic64 driver; /* a: the driving thread, to know oneself */
@@ -396,6 +400,23 @@ wn_driver_claims(void)
     return load_relaxed(&claims);
 }
 
+/* A poll interrupts every thread that runs: while few units come, not each tick does that. */
+static bool
+is_poll_due(void)
+{
+    static uint64_t polled, before;
+    uint64_t        now = wn_now(), displaced = 0;
+
+    for (uint32_t id = 1; id <= wn_record_limit(); id++)
+        if (wn_record(id))
+            displaced += load_relaxed(&wn_record(id)->counters.displaced);
+    if (now - polled < POLL_NS && displaced != before && displaced - before < POLL_ENTRIES && !wn_budget_is_short())
+        return false;
+    polled = now;
+    before = displaced;
+    return true;
+}
+
 void
 wn_driver_tick(void)
 {
@@ -404,5 +425,6 @@ wn_driver_tick(void)
     /* Two ticks apart, a millisecond at least: who has not entered since the older one is idle. */
     store_relaxed(&idle_epoch, load_relaxed(&last));
     store_relaxed(&last, wn_grace_ticket());
-    (void)wn_grace_poll(load_relaxed(&last));
+    if (is_poll_due())
+        (void)wn_grace_poll(load_relaxed(&last));
 }

@@ -43,6 +43,7 @@ wn_trial_clear(struct wn_trial *t)
 {
     wn_scratch_put(t->node);
     wn_scratch_put(t->index);
+    wn_scratch_put(t->is_live);
     wn_edges_free(&t->edges);
     *t = (struct wn_trial){.claim = t->claim, .trace = t->trace, .live = WN_TRIAL_NONE, .limit = t->limit};
 }
@@ -232,12 +233,24 @@ take_all(struct wn_trial *t)
         take_next(t);
 }
 
+/* Its line of the index has come: now its node, if it has one. */
+static void
+fetch_node(const struct wn_trial *t, uintptr_t object)
+{
+    uint32_t entry = object && t->mask ? t->index[home_of(t, object)] : 0;
+
+    if (entry)
+        __builtin_prefetch(&t->node[(entry & t->mask) - 1], 1); /* the first one's there, mostly */
+}
+
 static void
 put_ahead(struct wn_trial *t, uintptr_t object)
 {
     if (t->ahead_count == WN_TRIAL_AHEAD)
         take_next(t);
     t->ahead[(t->ahead_first + t->ahead_count++) % WN_TRIAL_AHEAD] = object;
+    if (t->ahead_count > WN_TRIAL_AHEAD / 2)
+        fetch_node(t, t->ahead[(t->ahead_first + t->ahead_count - 1 - WN_TRIAL_AHEAD / 2) % WN_TRIAL_AHEAD]);
 }
 
 void
@@ -281,21 +294,40 @@ wn_trial_explore(struct wn_trial *t, uint32_t budget)
     return (t->cursor == t->count && !t->partly) || t->failed;
 }
 
+static bool
+is_live(const struct wn_trial *t, uint32_t i)
+{
+    return t->is_live ? t->is_live[i / 64] >> i % 64 & 1 : t->node[i].object & WN_TRIAL_LIVE;
+}
+
 static void
 make_live(struct wn_trial *t, uint32_t i)
 {
+    if (t->is_live)
+        t->is_live[i / 64] |= UINT64_C(1) << i % 64;
     t->node[i].object |= WN_TRIAL_LIVE;
     t->node[i].in = t->live;
     t->live = i;
+    t->lives++;
 }
 
 void
 wn_trial_judge(struct wn_trial *t)
 {
     t->live = WN_TRIAL_NONE;
+    t->lives = 0;
+    wn_scratch_put(t->is_live);
+    t->is_live = wn_scratch_zeroed(((size_t)t->count / 64 + 1) * sizeof *t->is_live);
     for (uint32_t i = 0; i < t->count; i++)
         if (t->node[i].count > t->node[i].in)
             make_live(t, i);
+}
+
+/* Nothing is left to be found. */
+static bool
+has_spread(const struct wn_trial *t)
+{
+    return t->live == WN_TRIAL_NONE || t->lives == t->count;
 }
 
 bool
@@ -303,7 +335,7 @@ wn_trial_spread(struct wn_trial *t, uint32_t budget)
 {
     uint64_t most = (uint64_t)budget * WN_TRIAL_EDGES;
 
-    for (uint64_t edges = 0; edges < most && t->live != WN_TRIAL_NONE;) {
+    for (uint64_t edges = 0; edges < most && !has_spread(t);) {
         uint32_t i = t->live, k = t->edges.first[i];
 
         t->live = t->node[i].in;
@@ -311,10 +343,14 @@ wn_trial_spread(struct wn_trial *t, uint32_t budget)
             continue;
         edges += WN_TRIAL_EDGES;
         for (; k < t->edges.first[i + 1]; k++, edges++)
-            if (!(t->node[t->edges.to[k]].object & WN_TRIAL_LIVE))
+            if (!is_live(t, t->edges.to[k]))
                 make_live(t, t->edges.to[k]);
     }
-    return t->live == WN_TRIAL_NONE;
+    if (!has_spread(t))
+        return false;
+    wn_scratch_put(t->is_live);
+    t->is_live = NULL;
+    return true;
 }
 
 /* ---- Suspects alone ----------------------------------------------------------------------------------------------- */

@@ -50,7 +50,7 @@ _Static_assert(sizeof(struct wn_trial_node) == 16, "as the file head says");
 #define WN_TRIAL_OBJECT    ((UINT64_C(1) << 48) - 16)
 #define WN_TRIAL_NONE      UINT32_MAX
 
-#define WN_TRIAL_AHEAD 16u
+#define WN_TRIAL_AHEAD 32u
 
 struct wn_trial {
     /* Take hold of an object met for the first time and read its count; false: not part of the graph. */
@@ -65,12 +65,14 @@ struct wn_trial {
     struct wn_edges       edges;
     uint32_t              cursor; /* nodes before it are explored */
     uint32_t              live;   /* list of live nodes to spread from, through in */
+    uint32_t              lives;  /* how many are live */
+    uint64_t             *is_live; /* while it spreads: a bit each, which the cache holds. NULL: there was no memory for that */
     bool                  partly; /* the node at the cursor is explored in part */
     bool                  failed; /* out of memory: the answer is incomplete */
     uint32_t              limit;  /* objects at most; beyond them the rest of the graph counts as live. 0: none */
     bool                  cut;    /* there was more */
     uint64_t              seen;   /* edges */
-    uintptr_t             ahead[WN_TRIAL_AHEAD]; /* a queue: edges seen whose targets' memory is being fetched; 0: a row ends */
+    uintptr_t             ahead[WN_TRIAL_AHEAD]; /* a queue: edges seen whose targets are being fetched; 0: a row ends */
     uint32_t              ahead_first, ahead_count;
 };
 
