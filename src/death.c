@@ -212,18 +212,15 @@ begin(struct wn_record *r)
     r->partial = h;
 }
 
-static void
-end(struct wn_record *r)
+/* Its slots are empty. */
+static inline void
+bury(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
-    struct wane_header   *h = r->partial;
-    const struct wn_type *t = wn_type_of(h);
-    uint64_t              w;
+    uint64_t w;
 
-    r->partial = NULL;
-    compiler_barrier();
     wn_count_death(r, t, h);
     if (!(load_acquire(&h->word1) & WN_MERGED)) { /* died plainly: nobody else knew it */
-        wn_memory_free(r, h, t);
+        wn_free_now(r, h, t, wn_type_bytes(t, h));
         return;
     }
     WN_STEP("death:before-dead");
@@ -231,6 +228,16 @@ end(struct wn_record *r)
     if (w & WN_MARKS)
         wn_counter_add(&r->counters.died_marked, 1);
     wn_free_if_last(r, h, w);
+}
+
+static void
+end(struct wn_record *r)
+{
+    struct wane_header *h = r->partial;
+
+    r->partial = NULL;
+    compiler_barrier();
+    bury(r, h, wn_type_of(h));
 }
 
 /* Between two objects nothing reads what callbacks have deferred. Not only in tend: that may find one in the middle each time. */
@@ -305,7 +312,7 @@ has_dying(struct wn_record *r, struct ahead *a)
     return r->dying;
 }
 
-/* All of the first of the dying, if it died plainly (nobody else knew it: no weak reference, no dispose) and declares its slots.
+/* All of the first of the dying, if nobody is called for it (no weak reference, no dispose) and it declares its slots.
  * Returns what that costs; 0: it is not that. */
 static inline long
 bury_plain(struct wn_record *r, struct ahead *a)
@@ -314,7 +321,7 @@ bury_plain(struct wn_record *r, struct ahead *a)
     const struct wn_type *t = wn_type_of(h);
     long                  cost = WN_COST_OBJECT;
 
-    if (t->trace || (load_acquire(&h->word1) & WN_MERGED))
+    if (t->trace || t->dispose || (load_acquire(&h->word1) & WN_WEAK))
         return 0;
     r->dying = wn_link(h);
     compiler_barrier(); /* as in begin */
@@ -330,8 +337,7 @@ bury_plain(struct wn_record *r, struct ahead *a)
         give_later(r, a, WANE_HEADER(object));
         cost += WN_COST_OBJECT;
     }
-    wn_count_death(r, t, h);
-    wn_free_now(r, h, t, wn_type_bytes(t, h));
+    bury(r, h, t);
     return cost;
 }
 
