@@ -164,6 +164,17 @@ is_mine(const struct wane_header *h)
     return wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT); /* relaxed: only I make it so */
 }
 
+/* In a section: n units of another's object that is shared. False: it is not that. */
+static inline bool
+add_shared(struct wane_header *h, uint64_t n)
+{
+    uint64_t w0 = load_relaxed(&h->word0); /* relaxed: only looked at for whose it is */
+
+    /* Who sees SHARED is in a section that unsharing waits for. acquire E17: entries of an earlier time are seen freed. */
+    return __builtin_expect(load_acquire(&h->word1) & WN_SHARED, 0) && wn_owner(w0) != WN_TRANSIT &&
+           (w0 & WN_OWNER_MASK) != wane_self.me && wn_share_add(wn_standing(), h, n);
+}
+
 /* What needs no RMW. */
 static bool
 retain_inside(struct wane_header *h)
@@ -177,8 +188,7 @@ retain_inside(struct wane_header *h)
             store_relaxed(&h->word0, w0 + 1);
         return true;
     }
-    /* Who sees SHARED is in a section that unsharing waits for. acquire E17: entries of an earlier time are seen freed. */
-    return __builtin_expect(load_acquire(&h->word1) & WN_SHARED, 0) && wn_share_add(wn_standing(), h, 1);
+    return add_shared(h, 1);
 }
 
 /* Outside of sections. A release opens a section and counts on the record: its retain must not count elsewhere. */
@@ -223,7 +233,7 @@ wane_retain_slow(void *object)
     wn_check_not_tracing();
     if (__builtin_expect(is_a_strangers(load_relaxed(&h->word0), h), 1))
         wn_count_retain(h);
-    else
+    else if (!wn_in_section() || !add_shared(h, 1))
         retain(object);
 }
 
@@ -248,7 +258,7 @@ wane_release_slow(void *object)
     wn_check_not_tracing();
     if (wn_in_section()) {
         if (!is_mine(h)) {
-            if (wn_count_release_of_many(h, wn_type_of(h)))
+            if (wn_count_release_of_many(h, wn_type_of(h)) || add_shared(h, UINT64_MAX))
                 return;
         } else if (wn_local(w0) == 1 && wn_bury_at_once(wn_standing(), h, w0)) {
             return;
