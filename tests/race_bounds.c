@@ -119,7 +119,8 @@ gen_07_purge_spares_the_frozen(void **state)
 #if defined(__SANITIZE_THREAD__) || SANITIZED(thread_sanitizer)
 #define RACE_DETECTOR 1
 #endif
-#if defined(RACE_DETECTOR) || defined(__SANITIZE_ADDRESS__) || SANITIZED(address_sanitizer) /* wane_collect gives up after a second */
+/* wane_collect gives up after a second */
+#if defined(RACE_DETECTOR) || defined(__SANITIZE_ADDRESS__) || SANITIZED(address_sanitizer)
 #define SCALED(n) ((n) / 10)
 #else
 #define SCALED(n) (n)
