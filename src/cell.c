@@ -48,8 +48,7 @@ static struct wane_atomic64   resident; /* a: those of them that hold memory; a 
 /* Of a program with the address or the leak sanitizer, which look into malloc's memory only. */
 extern void __lsan_ignore_object(const void *) __attribute__((weak));
 
-/* Names of the environment are for whoever looks for a fault. A program's own constructors may come before this one: then the
- * first type is the occasion, and what has been chosen stays. */
+/* For whoever looks for a fault. A program's own constructor may come first: then the first type is the occasion, and it stays. */
 __attribute__((constructor(101))) void
 wn_cells_choose(void)
 {
@@ -169,10 +168,11 @@ static struct wn_page *
 take_from(struct wn_segment *s)
 {
     unsigned        bit = take_bit(&s->free, UINT64_MAX);
-    struct wn_page *page = page_at(s, bit);
+    struct wn_page *page;
 
     if (bit == 64)
         return NULL;
+    page = page_at(s, bit);
     fetch_add_relaxed(&vacant, -UINT64_C(1));
     if (fetch_or_relaxed(&s->touched, UINT64_C(1) << bit) >> bit & 1)
         fetch_add_relaxed(&resident, -UINT64_C(1));

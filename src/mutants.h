@@ -138,3 +138,5 @@ MUTANT(record_made_no_fence, "no fence between the publication of a record and t
 MUTANT(nothing_recycled, "what is made takes fresh memory, however much of the dead waits")
 MUTANT(sealed_stays_sealed, "without memory, too, each leave uses up a chunk")
 MUTANT(reopened_keeps_ticket, "what a sealed chunk takes in goes with its ticket")
+MUTANT(forgets_the_applied, "what a destroyed cycle has displaced is looked for among entries that were applied, too")
+MUTANT(leaves_apply_little, "a leave gives back no more units than the first one, however many wait")

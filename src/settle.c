@@ -270,7 +270,7 @@ struct place {
 static struct place
 end_of_log(const struct wn_log *log)
 {
-    if (!log->unsealed) /* what is sealed takes no entry, or, opened again, holds older ones: of no fellow, for they count */
+    if (!log->unsealed) /* what is sealed takes no entry; opened again, it holds older ones, of no fellow: those are counted */
         return (struct place){NULL, 0};
     return (struct place){log->open, log->open->count};
 }
@@ -282,7 +282,8 @@ forget_displaced(struct wn_record *r, struct place start)
     struct wn_chunk *chunk = start.chunk ? start.chunk : r->deferred.unsealed;
 
     for (uint32_t i = start.entry; chunk; chunk = (struct wn_chunk *)chunk->link.next, i = 0)
-        for (; i < chunk->count; i++)
+        /* Opened again, the first may have been applied in part. */
+        for (i = i < chunk->next && !WN_MUTANT(forgets_the_applied) ? chunk->next : i; i < chunk->count; i++)
             if ((chunk->entry[i] & WN_ENTRY_KIND) == WN_ENTRY_UNIT &&
                 (chunk->entry[i] & WN_ENTRY_ADDRESS) &&
                 is_fellow((struct wane_header *)(chunk->entry[i] & WN_ENTRY_ADDRESS)))

@@ -110,11 +110,11 @@ call(struct wn_chunk *c)
 }
 
 static void
-apply(struct wn_record *r)
+apply(struct wn_record *r, uint32_t most)
 {
     struct wn_chunk *c;
 
-    for (int n = 0; n < APPLY_BUDGET && (c = wn_log_ripe(&r->deferred)); n++) {
+    for (uint32_t n = 0; n < most && (c = wn_log_ripe(&r->deferred)); n++) {
         if (c->next == c->count)
             wn_log_pop(r, &r->deferred);
         else if (!wn_unit_apply(r, c))
@@ -150,17 +150,19 @@ look_for_grace(struct wn_record *r)
     }
 }
 
-/* A thread whose sections kill more than one budget buries would never catch up: each leave in a row doubles what it does. Not
- * a claimer's: his slices are short. */
+/* A thread whose sections displace or kill more than one budget is for would never catch up: each leave that leaves
+ * something doubles what the next one does, and each that does not halves it. Not a claimer's: his slices are short. */
 static void
-bury(struct wn_record *r)
+work_off(struct wn_record *r)
 {
-    bool own = &r->pub == wane_self.record;
+    bool     own = &r->pub == wane_self.record;
+    uint32_t times = UINT32_C(1) << (own ? r->burden : 0);
 
-    for (uint32_t n = UINT32_C(1) << (own ? r->burden : 0); n && wn_is_burying(r); n--)
+    apply(r, WN_MUTANT(leaves_apply_little) ? APPLY_BUDGET : times * APPLY_BUDGET);
+    for (; times && wn_is_burying(r); times--)
         wn_death_run(r);
-    if (!wn_is_burying(r))
-        r->burden = 0;
+    if (!wn_is_burying(r) && !wn_log_ripe(&r->deferred))
+        r->burden -= r->burden > 0;
     else if (own && r->burden < MOST_BURDEN)
         r->burden++;
 }
@@ -203,8 +205,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
-    apply(r);
-    bury(r);
+    work_off(r);
     if (bits & WN_HANDOVER) {
         wn_candidates_seal(r);
         store_release(&r->handed_at, epoch);

@@ -350,11 +350,39 @@ def_11_pushes_against_takes(void **state)
     assert_int_equal(ended(&w.ended), 2 * PUSHES);
 }
 
+/* DEF-10: sections that displace more than one leave gives back, one after the other: their units do not pile up. */
+static void
+def_10_long_sections_do_not_pile_up(void **state)
+{
+    enum { SECTIONS = 60, LONG = 5000 };
+    uint64_t waiting = 0, most = 0;
+
+    (void)state;
+    w.a = node_new(&w.ended);
+    for (int i = 0; i < SECTIONS; i++) {
+        const struct wn_record *r;
+
+        wane_enter();
+        for (int k = 0; k < LONG; k++)
+            wane_set(&w.root, w.a);
+        r = wn_standing();
+        waiting = load_relaxed(&r->counters.displaced) - load_relaxed(&r->counters.applied);
+        most = waiting > most ? waiting : most;
+        wane_leave();
+    }
+    assert_in_range(most, LONG, 12 * LONG);
+    wane_clear(&w.root);
+    wane_release(w.a);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&w.ended), 1);
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(def_10_long_sections_do_not_pile_up),
         T(def_11_push_beside_a_take),
         T(def_11_pushes_against_takes),
         T(def_12_pinned_section),

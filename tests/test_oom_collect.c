@@ -4,6 +4,10 @@
  */
 #include "oom.h"
 
+#include <signal.h>
+
+#include <wane/collector.h>
+
 #include "collect.h"
 
 /* ---- The collector ------------------------------------------------------------------------------------------------- */
@@ -215,12 +219,93 @@ mem_01_a_process_at_its_limit_goes_on(void **state)
     assert_child_ok(&c);
 }
 
+/* ---- A chunk that was applied in part, and opened again while a cycle is destroyed -------------------------------------- */
+
+enum { CANDIDATES = 600, APPLIED = 1024, NEXT = APPLIED % (WN_CHUNK_ENTRIES + 1) };
+
+static wane_slot    crowded, last_one;
+static struct node *crowd, *touched[CANDIDATES];
+static bool         was_reopened;
+
+static void
+drop_the_last(void *unused)
+{
+    struct wn_record *r = wn_standing();
+    struct wn_chunk  *c = r->deferred.first;
+
+    (void)unused;
+    if (!wane_peek(&last_one)) /* the other member */
+        return;
+    oom_fail_all();
+    was_reopened = c && c == r->deferred.open && c->ticket && c->next;
+    wane_clear(&last_one);
+    was_reopened = was_reopened && c->next && !c->ticket;
+}
+
+/* As a callback of the collecting thread might: many displacements, of which a tend applies all but the end; then no memory. */
+static void
+leave_a_part(const char *step)
+{
+    static struct wane_type large = {.name = "large", .size = 33 << 20}; /* memory that free() unmaps, whatever came before */
+
+    if (strcmp(step, "collect:grace") != 0 || !crowd)
+        return;
+    wane_put(&crowded, wane_retain(crowd));
+    wane_enter();
+    for (int i = 0; i < APPLIED + 100; i++)
+        wane_put(&crowded, i == APPLIED - NEXT / 2 ? wane_new(&large) : wane_retain(crowd));
+    wane_leave();
+    EXPECT(wn_grace_poll(wn_grace_ticket()));
+    wane_enter();
+    fetch_or_relaxed(&wn_standing()->pub.attention, WN_ATTEND);
+    wane_leave();
+    wane_release(crowd);
+    crowd = NULL;
+    oom_fail_all();
+    for (int i = 0; i < CANDIDATES; i++) /* candidates take the spare chunks */
+        wane_release(wane_retain(touched[i]));
+}
+
+static void
+mem_02_applied_entries_are_not_looked_at(void **state)
+{
+    static struct wane_type ringed = {
+        .name = "ringed", .size = sizeof(struct node), .slots = node_slots, .slot_count = 3, .dispose = drop_the_last};
+    struct node *a, *b;
+
+    (void)state;
+    if (RIGGED)
+        skip(); /* there are no so long logs */
+    (void)signal(SIGSEGV, SIG_DFL); /* and not cmocka's handler: what it would go on with waits for locks that are held */
+    a = wane_new(&ringed);
+    b = wane_new(&ringed);
+    crowd = node_try(&leaf_type);
+    for (int i = 0; i < CANDIDATES; i++)
+        touched[i] = node_try(&node_type);
+    wane_put(&a->a, b);
+    wane_put(&b->a, wane_retain(a));
+    wane_put(&last_one, node_try(&leaf_type));
+    (void)wane_set_automatic(false);
+    wane_release(a);
+    wn_step_set(leave_a_part);
+    EXPECT(wane_collect(WANE_ALL, NULL) == 0);
+    wn_step_set(NULL);
+    EXPECT(was_reopened);
+    oom_end();
+    (void)wane_set_automatic(true);
+    wane_clear(&crowded);
+    for (int i = 0; i < CANDIDATES; i++)
+        wane_release(touched[i]);
+    assert_true(oom_census());
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mem_01_a_process_at_its_limit_goes_on),
         OOM(mem_02_a_collection_without_memory_leaves_nothing_claimed),
+        OOM(mem_02_applied_entries_are_not_looked_at),
         OOM(mem_03_a_finalizer_meets_the_end_of_memory),
         OOM(mem_03_a_ring_with_finalizers_waits_for_memory),
     };
