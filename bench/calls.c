@@ -326,7 +326,9 @@ maps(struct mutator *m)
 void
 mutator_round(struct mutator *m, uint64_t number)
 {
-    static void (*const group[])(struct mutator *m) = {counts, rings, others, slots, private_slots, weak, deferred, vectors, maps};
+    static void (*const group[])(struct mutator *m) = {
+        counts, rings, others, slots, private_slots, weak, deferred, vectors, maps,
+    };
 
     for (size_t i = 0; i < sizeof group / sizeof group[0]; i++) {
         enter(m);

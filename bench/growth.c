@@ -11,10 +11,13 @@
  * A row ends with its exponent: the slope of log(cost) over log(size), by least squares. A cost for each operation should not
  * grow at all: above 0.1 the row is marked. A cost of the whole may grow as the size does: above 1.1 it is marked. Rows of a
  * plain memory access beside show what is the machine's: what is touched anywhere in a large heap is in no cache.
+ * A barrier beside busy threads is given in turns as well, that is in times until each of them has run once: no grace period
+ * is shorter, and on fewer cores than threads the scheduler decides how long that is.
  * CPU time is what the kernel has counted; of repeated measurements the least counts, but for barriers: their median.
  *
  * --json FILE: {"cores": N, "load": L, "quick": BOOL, "rows": [ROW ..], "objects_left": N}
- *   ROW: {"part", "name", "unit": TEXT, "sizes": [N ..], "costs": [N ..], "exponent": N or null, "most": N, "marked": BOOL}
+ *   ROW: {"part", "name", "unit": TEXT, "sizes": [N ..], "costs": [N or null ..], "exponent": N or null, "most": N,
+ *     "marked": BOOL}
  */
 #include "heap.h"
 #include "rows.h"
@@ -103,7 +106,7 @@ plain_any(long i)
 static uint64_t
 store_few(long i)
 {
-    wane_set(&kept[i % KEPT]->a, kept[(i * 7 + 1) % KEPT]);
+    wane_set(&kept[i % KEPT]->a, kept[(i * 7 + i / KEPT) % KEPT]);
     return 0;
 }
 
@@ -288,7 +291,7 @@ less(const void *a, const void *b)
 
 /* Microseconds until each thread came by once: no grace period is shorter. */
 static double
-rotation_median(int times, int count)
+turn_median(int times, int count)
 {
     double took[32];
 
@@ -311,19 +314,20 @@ static double
 barrier_median(int times, double *cpu)
 {
     double   took[32];
-    uint64_t used = cpu_mine();
+    uint64_t used = cpu_mine(), first = now_ns();
+    int      n = 0;
 
-    for (int i = 0; i < times; i++) {
+    while (n < times && seconds(now_ns() - first) < (set.quick ? 3 : 30)) {
         uint64_t start;
 
-        wane_clear(&place[i]);
+        wane_clear(&place[n]);
         start = now_ns();
         (void)wane_barrier();
-        took[i] = (double)(now_ns() - start) / 1e3;
+        took[n++] = (double)(now_ns() - start) / 1e3;
     }
-    *cpu = (double)(cpu_mine() - used) / 1e3 / times;
-    qsort(took, (size_t)times, sizeof *took, less);
-    return took[times / 2];
+    *cpu = (double)(cpu_mine() - used) / 1e3 / n;
+    qsort(took, (size_t)n, sizeof *took, less);
+    return took[n / 2];
 }
 
 static void
@@ -331,7 +335,7 @@ threads_of(int count, long operations_all)
 {
     pthread_t thread[THREADS_MOST];
     uint64_t  before = alive(), all;
-    double    cpu, others;
+    double    cpu, others, turn, barrier, settled;
     int       times = set.quick ? 5 : 15;
 
     share = operations_all / count;
@@ -345,15 +349,21 @@ threads_of(int count, long operations_all)
     all = cpu_all(); /* nobody works */
     pthread_barrier_wait(&gate);
     pthread_barrier_wait(&gate);
+    settled = (double)now_ns();
     (void)wane_barrier();
+    settled = (double)now_ns() - settled;
     others = (double)(cpu_all() - all) - (double)worked;
     add("threads", "mixed load, own CPU of an operation", "ns", EACH, count, (double)worked / (double)operations_all);
     add("threads", "  other threads: for each", "ns", EACH, count, fmax(others, 0) / (double)operations_all);
+    add("threads", "  until all of it is given back, after", "ms", WHOLE, count, settled / 1e6);
     add("threads", "wane_barrier, all idle", "us", WHOLE, count, barrier_median(21, &cpu));
     add("threads", "  CPU of its caller", "us", WHOLE, count, cpu);
     pthread_barrier_wait(&gate);
-    add("threads", "all busy: until each has run once", "us", WHOLE, count, rotation_median(times, count));
-    add("threads", "wane_barrier, all busy", "us", WHOLE, count, barrier_median(times, &cpu));
+    turn = turn_median(times, count);
+    barrier = barrier_median(times, &cpu);
+    add("threads", "all busy: a turn, until each has run once", "us", WHOLE, count, turn);
+    add("threads", "wane_barrier, all busy", "us", WHOLE, count, barrier);
+    add("threads", "  in turns", "turns", EACH, count, barrier / turn);
     add("threads", "  CPU of its caller, all busy", "us", WHOLE, count, cpu);
     __atomic_store_n(&over, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < count; i++)
@@ -456,7 +466,8 @@ backlog_of(long units)
     add("backlog", "to displace a unit, CPU of all threads", "ns", EACH, (double)units, displaced);
     add("backlog", "to apply it, CPU of all threads", "ns", EACH, (double)units, applied);
     add("backlog", "to apply all, by the clock", "ms", WHOLE, (double)units, (double)start / 1e6);
-    add("backlog", "bytes of the process, a unit", "B", EACH, (double)units, resident * 1e6 / (double)units);
+    add("backlog", "bytes of the process, a unit", "B", EACH, (double)units,
+        units < 1000000 ? (double)NAN : resident * 1e6 / (double)units); /* few fit into what was free already */
 }
 
 static void
@@ -467,7 +478,7 @@ backlog(void)
     WANE_SECTION
         for (int i = 0; i < KEPT; i++)
             kept[i] = node_new();
-    for (long units = 1000; units <= (set.quick ? 1000000 : 10000000); units *= 10) {
+    for (long units = 1000; units <= 10000000; units *= 10) {
         backlog_of(units);
         places_clear();
         (void)wane_barrier();

@@ -224,8 +224,8 @@ drop_all(void)
     (void)wane_barrier();
     heap_drop(&shared.heap);
     if (shared.notified != awaited || shared.freed != scheduled || stats().lost_units) {
-        fprintf(stderr, "bench: %llu of %llu notified, %llu of %llu freed, %llu units lost\n", (unsigned long long)shared.notified,
-                (unsigned long long)awaited, (unsigned long long)shared.freed, (unsigned long long)scheduled,
+        fprintf(stderr, "bench: %llu of %llu notified, %llu of %llu freed, %llu units lost\n",
+                (unsigned long long)shared.notified, (unsigned long long)awaited, (unsigned long long)shared.freed, (unsigned long long)scheduled,
                 (unsigned long long)stats().lost_units);
         exit(1);
     }
@@ -253,7 +253,7 @@ measure(FILE *json)
     mutate_all(length);
     s = stats();
     gaps(set.quick ? 6 : 30);
-    printf("latency: %ld live objects, %ld mutators for %.0f s, %ld cores, load %.1f before; %llu collections freed %llu objects\n",
+    printf("latency: %ld live objects, %ld mutators for %.0f s, %ld cores, load %.1f before; %llu collections freed %llu\n",
            set.live, shared.threads, length, sysconf(_SC_NPROCESSORS_ONLN), load,
            (unsigned long long)(s.collections - s0.collections), (unsigned long long)(s.died_in_cycles - s0.died_in_cycles));
     fprintf(json, "{\"cores\": %ld, \"load\": %.1f, \"live\": %ld, \"threads\": %ld, \"seconds\": %.0f, \"collections\": %llu, "

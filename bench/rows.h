@@ -44,7 +44,7 @@ add(const char *part, const char *name, const char *unit, double most, double si
     r->cost[r->n++] = cost;
 }
 
-/* NaN: there are not two costs above nothing. */
+/* NaN: there are not two costs above nothing. A cost is NaN where it is too small to be seen. */
 static inline double
 exponent(const struct row *r)
 {
@@ -88,7 +88,10 @@ print_part(const char *part, const char *what)
         }
         printf("  %-38s %-7s", r->name, r->unit);
         for (int i = 0; i < r->n; i++)
-            printf(" %9.*f", r->cost[i] < 100 ? 1 : 0, r->cost[i]);
+            if (isnan(r->cost[i]))
+                printf(" %9s", "-");
+            else
+                printf(" %9.*f", r->cost[i] < 100 ? 1 : 0, r->cost[i]);
         printf("  %+.2f%s\n", exponent(r), !is_marked(r) ? "" : r->most > 1 ? " super-linear" : " grows");
     }
     fflush(stdout);
@@ -104,7 +107,10 @@ write_rows(FILE *f)
             fprintf(f, "%s%.0f", i ? ", " : "", r->size[i]);
         fprintf(f, "], \"costs\": [");
         for (int i = 0; i < r->n; i++)
-            fprintf(f, "%s%.3f", i ? ", " : "", r->cost[i]);
+            if (isnan(r->cost[i]))
+                fprintf(f, "%snull", i ? ", " : "");
+            else
+                fprintf(f, "%s%.3f", i ? ", " : "", r->cost[i]);
         if (isnan(exponent(r)))
             fprintf(f, "], \"exponent\": null");
         else
