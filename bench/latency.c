@@ -225,8 +225,8 @@ drop_all(void)
     heap_drop(&shared.heap);
     if (shared.notified != awaited || shared.freed != scheduled || stats().lost_units) {
         fprintf(stderr, "bench: %llu of %llu notified, %llu of %llu freed, %llu units lost\n",
-                (unsigned long long)shared.notified, (unsigned long long)awaited, (unsigned long long)shared.freed, (unsigned long long)scheduled,
-                (unsigned long long)stats().lost_units);
+                (unsigned long long)shared.notified, (unsigned long long)awaited, (unsigned long long)shared.freed,
+                (unsigned long long)scheduled, (unsigned long long)stats().lost_units);
         exit(1);
     }
     return (uint64_t)wane_shutdown();
