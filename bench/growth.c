@@ -393,6 +393,8 @@ section_of(long length, long operations_all)
     long     sections = operations_all / length;
     uint64_t all = cpu_all(), used = cpu_mine(), own;
     size_t   base = wane_budget_used(), peak = 0;
+    uint64_t before = stats().displaced - stats().applied;
+    double   waiting;
 
     for (long s = 0; s < sections; s++) {
         wane_enter();
@@ -406,11 +408,13 @@ section_of(long length, long operations_all)
         wane_leave();
     }
     own = cpu_mine() - used;
+    waiting = (double)(stats().displaced - stats().applied - before) / (double)operations_all;
     (void)wane_barrier();
     add("section", "new and put, own CPU of an operation", "ns", EACH, (double)length, (double)own / (double)operations_all);
     add("section", "  all threads, until it is given back", "ns", EACH, (double)length,
         (double)(cpu_all() - all) / (double)operations_all);
     add("section", "most that objects took", "KB", WHOLE, (double)length, (double)peak / 1e3);
+    add("section", "units that wait in the end, of all", "%", EACH, (double)length, fmax(100 * waiting, 0));
 }
 
 static void
@@ -420,7 +424,7 @@ section(void)
     uint64_t before = alive();
 
     for (long length = 10; length <= most; length *= 10) {
-        section_of(length, most);
+        section_of(length, length * 10 > most ? length * 10 : most); /* at most a tenth of it is of the last section */
         places_clear();
         expect_alive("section", before);
     }
