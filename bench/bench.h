@@ -147,6 +147,15 @@ histogram_add(struct histogram *h, uint64_t ns)
         h->worst = ns;
 }
 
+static inline void
+histogram_join(struct histogram *into, const struct histogram *from)
+{
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        into->count[i] += from->count[i];
+    into->total += from->total;
+    into->worst = from->worst > into->worst ? from->worst : into->worst;
+}
+
 /* The least value that `share` of all values do not exceed, in microseconds. */
 static inline double
 histogram_at(const struct histogram *h, double share)

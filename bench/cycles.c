@@ -10,18 +10,11 @@
  *
  * CPU is what the library's thread has used, as the kernel counts it. Every figure of a comparison comes from one run.
  */
-#include "bench.h"
+#include "heap.h"
 
-#include <malloc.h>
 #include <math.h>
 
 #include <wane/collector.h>
-
-struct node {
-    uint64_t  value;
-    wane_slot a, b;
-};
-WANE_TYPE(node, a, b);
 
 static struct {
     bool        quick;
@@ -30,46 +23,8 @@ static struct {
     long        size;  /* .. or only so many objects */
 } set;
 
-static uint64_t seed = 88172645463325252u;
-
-static struct node *
-node_new(void)
-{
-    return must(wane_new(&node_type));
-}
-
-static struct wane_stats
-stats(void)
-{
-    struct wane_stats s;
-
-    wane_stats(&s);
-    return s;
-}
-
-static uint64_t
-alive(void)
-{
-    struct wane_stats s = stats();
-
-    return s.objects_born - s.objects_died;
-}
-
-/* A ring of n; owned: its first member. In a section. */
-static struct node *
-ring_new(long n)
-{
-    struct node *first = node_new(), *last = first;
-
-    for (long i = 1; i < n; i++) {
-        struct node *next = node_new();
-
-        wane_put_private(&last->a, next);
-        last = next;
-    }
-    wane_set(&last->a, first);
-    return first;
-}
+static struct heap heap; /* the live one */
+static uint64_t    seed = 88172645463325252u;
 
 /* ---- Growth -------------------------------------------------------------------------------------------------------- */
 
@@ -261,49 +216,6 @@ growth(void)
     (void)wane_set_automatic(true);
 }
 
-/* ---- The live heap ------------------------------------------------------------------------------------------------- */
-
-static struct node **live;
-static wane_slot    *root;
-
-/* A graph of two random edges each, or one list; every object (or the list's head) is in a root. */
-static void
-heap_make(bool list)
-{
-    live = must(calloc((size_t)set.live, sizeof *live));
-    root = must(calloc((size_t)set.live, sizeof *root));
-    WANE_SECTION {
-        for (long i = 0; i < set.live; i++)
-            live[i] = node_new();
-        if (list) {
-            for (long i = set.live - 1; i > 0; i--)
-                wane_put_private(&live[i - 1]->a, live[i]);
-            wane_put(&root[0], live[0]);
-        }
-        for (long i = 1; i < set.live && !list; i++) {
-            wane_set_private(&live[i]->a, live[random_next(&seed) % (uint64_t)i]);
-            wane_set_private(&live[i]->b, live[random_next(&seed) % (uint64_t)i]);
-        }
-        for (long i = 0; i < set.live && !list; i++)
-            wane_put(&root[i], live[i]);
-    }
-    for (int i = 0; i < 2; i++) /* it grows old */
-        (void)wane_collect(WANE_ALL, NULL);
-}
-
-static void
-heap_drop(void)
-{
-    for (long i = 0; i < set.live; i++)
-        wane_clear(&root[i]);
-    (void)wane_barrier();
-    (void)wane_collect(WANE_ALL, NULL);
-    (void)wane_barrier();
-    free(live);
-    free(root);
-    malloc_trim(0);
-}
-
 /* ---- Rings beside a live heap -------------------------------------------------------------------------------------- */
 
 /* At most this much garbage waits: a mutator that runs ahead sleeps, so `made` and `freed` agree in the long run. */
@@ -316,10 +228,10 @@ rings(void)
     for (int variant = 0; variant <= 2; variant++) {
         double            length = set.quick ? 3 : 15, used, peak = 0, base;
         struct wane_stats s0, s;
-        uint64_t          start, made = 0, heap;
+        uint64_t          start, made = 0, before;
 
-        heap_make(variant == 2);
-        heap = alive();
+        heap_make(&heap, set.live, variant == 2);
+        before = alive();
         base = resident_mb();
         s0 = stats();
         used = driver_cpu();
@@ -331,11 +243,11 @@ rings(void)
                     struct node *r = ring_new(n);
 
                     if (variant)
-                        wane_set(&r->b, live[random_next(&seed) % (uint64_t)set.live]);
+                        wane_set(&r->b, heap_any(&heap, &seed));
                     wane_release(r);
                     made += (uint64_t)n;
                 }
-            while (alive() - heap > BACKLOG && seconds(now_ns() - start) < length)
+            while (alive() - before > BACKLOG && seconds(now_ns() - start) < length)
                 usleep(1000);
             peak = resident_mb() > peak ? resident_mb() : peak;
         }
@@ -347,7 +259,7 @@ rings(void)
                (double)(s.examined - s0.examined) / (double)(s.died_in_cycles - s0.died_in_cycles), 100 * used / length,
                peak - base);
         fflush(stdout);
-        heap_drop();
+        heap_drop(&heap);
     }
 }
 
@@ -366,8 +278,8 @@ churn_for(double length)
         while ((passed = seconds(now_ns() - start)) < length && (double)done < passed * RATE)
             WANE_SECTION
                 for (int i = 0; i < 64; i++, done++) {
-                    struct node *n = live[random_next(&seed) % (uint64_t)set.live];
-                    struct node *m = live[random_next(&seed) % (uint64_t)set.live];
+                    struct node *n = heap_any(&heap, &seed);
+                    struct node *m = heap_any(&heap, &seed);
 
                     if (done % 2)
                         wane_release(wane_retain(n));
@@ -386,7 +298,7 @@ quiet(void)
     uint64_t          done;
     struct wane_stats s0, s;
 
-    heap_make(false);
+    heap_make(&heap, set.live, false);
     (void)churn_for(length / 10);
     base = resident_mb();
     s0 = stats();
@@ -399,7 +311,7 @@ quiet(void)
     printf("  collector %.1f %% of a core; %llu collections, %llu objects examined, %llu freed; %+.0f MB\n", 100 * used / length,
            (unsigned long long)(s.collections - s0.collections), (unsigned long long)(s.examined - s0.examined),
            (unsigned long long)(s.died_in_cycles - s0.died_in_cycles), resident_mb() - base);
-    heap_drop();
+    heap_drop(&heap);
 }
 
 /* ---- Pauses ------------------------------------------------------------------------------------------------------------ */
@@ -439,7 +351,7 @@ timed_ring(struct histogram *h)
     t[1] = now_ns();
     r = ring_new(2);
     t[2] = now_ns();
-    wane_set(&r->b, live[random_next(&seed) % (uint64_t)set.live]);
+    wane_set(&r->b, heap_any(&heap, &seed));
     t[3] = now_ns();
     wane_release(r);
     t[4] = now_ns();
@@ -455,7 +367,7 @@ pauses(void)
     pthread_t ticker;
     uint64_t  slices = set.quick ? 6 : 30;
 
-    heap_make(false);
+    heap_make(&heap, set.live, false);
     memset(&pause_of, 0, sizeof pause_of);
     pthread_create(&ticker, NULL, tick, NULL);
     for (uint64_t slice = 0; slice < slices; slice++) { /* a second each, with and without in turns */
@@ -478,7 +390,7 @@ pauses(void)
     histogram_print("calls, collections on", &pause_of.call[1]);
     histogram_print("gaps of the ticker, off", &pause_of.gap[0]);
     histogram_print("gaps of the ticker, on", &pause_of.gap[1]);
-    heap_drop();
+    heap_drop(&heap);
 }
 
 /* ---- Main ---------------------------------------------------------------------------------------------------------------- */
