@@ -48,7 +48,7 @@ static struct wane_atomic64   resident; /* a: those of them that hold memory; a 
 /* Of a program with the address or the leak sanitizer, which look into malloc's memory only. */
 extern void __lsan_ignore_object(const void *) __attribute__((weak));
 
-/* For whoever looks for a fault. A program's own constructor may come first: then the first type is the occasion, and it stays. */
+/* For whoever looks for a fault. A constructor of the program may come first: then the first type is the occasion. */
 __attribute__((constructor(101))) void
 wn_cells_choose(void)
 {
