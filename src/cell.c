@@ -172,10 +172,10 @@ take_from(struct wn_segment *s)
 
     if (bit == 64)
         return NULL;
-    page = page_at(s, bit);
     fetch_add_relaxed(&vacant, -UINT64_C(1));
     if (fetch_or_relaxed(&s->touched, UINT64_C(1) << bit) >> bit & 1)
         fetch_add_relaxed(&resident, -UINT64_C(1));
+    page = page_at(s, bit);
     page->segment = s;
     return page;
 }

@@ -175,16 +175,29 @@ wn_drop_slots(struct wane_header *h, const struct wn_type *t, void (*one)(wane_s
     return !d.rest;
 }
 
+/* What it held, whose unit is to be given back; NULL: nothing. */
+static inline struct wane_header *
+empty(wane_slot *slot)
+{
+    uintptr_t bits = __atomic_load_n(&slot->bits, __ATOMIC_RELAXED);
+    void     *object = wane_untag((void *)bits);
+
+    if (!bits)
+        return NULL;
+    /* release E13: empty before the unit goes; a collector that traces this object finds nothing or a counted unit. A tag alone
+     * goes, too: it must not look filled in the next share. */
+    __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE);
+    WN_STEP("death:slot-cleared");
+    return object ? WANE_HEADER(object) : NULL;
+}
+
 static void
 drop_now(wane_slot *slot)
 {
-    void *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
+    struct wane_header *h = empty(slot);
 
-    /* release E13: empty before the unit goes; a collector that traces this object finds nothing or a counted unit. */
-    __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE);
-    WN_STEP("death:slot-cleared");
-    if (object)
-        wn_unit_give(WANE_HEADER(object));
+    if (h)
+        wn_unit_give(h);
 }
 
 /* ---- Burying ---------------------------------------------------------------------------------------------------- */
@@ -327,14 +340,11 @@ bury_plain(struct wn_record *r, struct ahead *a)
     compiler_barrier(); /* as in begin */
     WN_STEP("death:begin");
     for (size_t i = t->slot_count; i-- > 0;) { /* the first slot's object is on top of the dying then, as it was made */
-        wane_slot *slot = wn_type_slot(t, h, i);
-        void      *object = wane_untag((void *)__atomic_load_n(&slot->bits, __ATOMIC_RELAXED));
+        struct wane_header *held = empty(wn_type_slot(t, h, i));
 
-        if (!object)
+        if (!held)
             continue;
-        __atomic_store_n(&slot->bits, 0, __ATOMIC_RELEASE); /* as in drop_now */
-        WN_STEP("death:slot-cleared");
-        give_later(r, a, WANE_HEADER(object));
+        give_later(r, a, held);
         cost += WN_COST_OBJECT;
     }
     bury(r, h, t);
