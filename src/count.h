@@ -65,23 +65,24 @@ wn_count_is_plain_death(struct wane_header *h, uint64_t w0, const struct wn_reco
 struct wn_verdict wn_count_release(struct wane_header *h, const struct wn_type *type, struct wn_record *r,
                                    struct wn_room room);
 
-/* Of another's object give one unit back, if others remain and no mark is due. False: nothing was done, for more may follow from
- * the release. In a section. */
-static inline bool
-wn_count_release_of_many(struct wane_header *h, const struct wn_type *t)
+/* The count, less one of a merged object, for whom one is the last: below WN_IMMORTAL for all that needs no second look. */
+static inline uint32_t
+wn_above(uint64_t w1)
 {
-    uint64_t w0 = load_relaxed(&h->word0); /* relaxed: only looked at for whose it is */
-    uint64_t w1;
+    return (uint32_t)(w1 >> WN_COUNT_SHIFT) - (uint32_t)(w1 & WN_MERGED);
+}
 
-    if (wn_owner(w0) == WN_TRANSIT)
+/* Of another's object, not in transit, not shared, give one unit back, if others remain and no mark is due. w1: its word1 as it
+ * was seen. False: nothing was done, for more may follow from the release. In a section. */
+static inline bool
+wn_count_release_of_many(struct wane_header *h, const struct wn_type *t, uint64_t w1)
+{
+    if (wn_above(w1) - 1 >= WN_IMMORTAL - 2)
         return false;
-    w1 = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
-    if (wn_count(w1) <= (w1 & WN_MERGED ? 1 : 0) || wn_count(w1) >= WN_IMMORTAL)
-        return false;
-    if ((w1 & WN_SHARED) || (t->traced && !(w1 & WN_MARKS)))
+    if (t->traced && !(w1 & WN_MARKS))
         return false;
     if (WN_CHECKS >= 1)
-        wn_check_words(h, w0, w1);
+        wn_check_words(h, load_relaxed(&h->word0), w1);
     WN_STEP("release:before-cas");
     return WN_WEAKER(many_release_unordered, cas_acq_rel, cas_relaxed, &h->word1, &w1,
                      w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
@@ -96,7 +97,7 @@ wn_count_retain(struct wane_header *h)
     /* relaxed: the caller's right to h came with its own order; the review finds the unit by the version. */
     uint64_t old = fetch_add_relaxed(&h->word1, WN_COUNT_ONE + WN_VERSION_ONE);
 
-    if (__builtin_expect(wn_is_gone(old) || (old & WN_REVIEW) || wn_count(old) >= WN_IMMORTAL, 0))
+    if (__builtin_expect((old & (WN_REVIEW | WN_DEAD)) || wn_above(old) >= WN_IMMORTAL, 0))
         wn_count_retained(h, old);
 }
 

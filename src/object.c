@@ -164,16 +164,13 @@ is_mine(const struct wane_header *h)
     return wn_owner(load_relaxed(&h->word0)) == (uint32_t)(wane_self.me >> WN_OWNER_SHIFT); /* relaxed: only I make it so */
 }
 
-/* In a section: n units of another's object that is shared. False: it is not that. */
+/* Another's, and not on its way to me. */
 static inline bool
-add_shared(struct wane_header *h, uint64_t n)
+is_a_strangers(uint64_t w0, uint64_t me)
 {
-    uint64_t w0 = load_relaxed(&h->word0); /* relaxed: only looked at for whose it is */
-
-    /* Who sees SHARED is in a section that unsharing waits for. acquire E17: entries of an earlier time are seen freed. */
-    return __builtin_expect(load_acquire(&h->word1) & WN_SHARED, 0) && wn_owner(w0) != WN_TRANSIT &&
-           (w0 & WN_OWNER_MASK) != wane_self.me && wn_share_add(wn_standing(), h, n);
+    return (w0 & WN_OWNER_MASK) != me && (w0 & WN_OWNER_MASK) != WN_OWNER_MASK;
 }
+_Static_assert(WN_OWNER_MASK == (uint64_t)WN_TRANSIT << WN_OWNER_SHIFT, "all of its bits");
 
 /* What needs no RMW. */
 static bool
@@ -188,7 +185,8 @@ retain_inside(struct wane_header *h)
             store_relaxed(&h->word0, w0 + 1);
         return true;
     }
-    return add_shared(h, 1);
+    /* Who sees SHARED is in a section that unsharing waits for. acquire E17: entries of an earlier time are seen freed. */
+    return (load_acquire(&h->word1) & WN_SHARED) && wn_share_add(wn_standing(), h, 1);
 }
 
 /* Outside of sections. A release opens a section and counts on the record: its retain must not count elsewhere. */
@@ -217,24 +215,24 @@ retain(void *object)
     wn_count_retain(h);
 }
 
-/* Another's, and nothing more to it. relaxed: a guess; who counts in word1 what others count on records is right, and slower. */
-static inline bool
-is_a_strangers(uint64_t w0, const struct wane_header *h)
-{
-    return !(load_relaxed(&h->word1) & WN_SHARED) && wn_owner(w0) != WN_TRANSIT && (w0 & WN_OWNER_MASK) != wane_self.me;
-}
-
 void
 wane_retain_slow(void *object)
 {
     struct wane_header *h = WANE_HEADER(object);
+    uint64_t            me = wane_self.me;
+    uint64_t            w1 = load_acquire(&h->word1); /* acquire E17, as above */
 
     (void)wn_type_of(h); /* refuses what is not an object */
     wn_check_not_tracing();
-    if (__builtin_expect(is_a_strangers(load_relaxed(&h->word0), h), 1))
-        wn_count_retain(h);
-    else if (!wn_in_section() || !add_shared(h, 1))
-        retain(object);
+    if (__builtin_expect(is_a_strangers(load_relaxed(&h->word0), me), 1)) {
+        if (__builtin_expect(!(w1 & WN_SHARED), 1)) {
+            wn_count_retain(h); /* shared by now? Who counts in word1 what others count on records is right, and slower */
+            return;
+        }
+        if (!(me & WANE_OUTSIDE) && wn_share_add(wn_standing(), h, 1))
+            return;
+    }
+    retain(object);
 }
 
 static __attribute__((noinline)) void
@@ -242,29 +240,48 @@ release(void *object)
 {
     struct wane_header *h = WANE_HEADER(object);
     bool                opened = wn_scope_open();
+    uint64_t            w1 = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
 
-    if (is_mine(h) || !wn_count_release_of_many(h, wn_type_of(h)))
+    if (!is_a_strangers(load_relaxed(&h->word0), wane_self.me) || (w1 & WN_SHARED) ||
+        !wn_count_release_of_many(h, wn_type_of(h), w1))
         wn_unit_give(h);
     wn_death_run(wn_standing());
     wn_scope_close(opened);
+}
+
+static __attribute__((noinline)) void
+release_own(void *object)
+{
+    struct wane_header *h = WANE_HEADER(object);
+    uint64_t            w0 = load_relaxed(&h->word0);
+
+    if (wn_local(w0) != 1 || !wn_bury_at_once(wn_standing(), h, w0))
+        release(object);
+}
+
+/* In a section, of another's object. False: nothing was done, for more may follow. */
+static inline bool
+release_strangers(struct wane_header *h, uint64_t me)
+{
+    const struct wn_type *t = wn_type_of(h);
+    uint64_t              w1 = load_acquire(&h->word1); /* acquire E17, as above; else a guess that a CAS checks */
+
+    if (!is_a_strangers(load_relaxed(&h->word0), me))
+        return false;
+    return w1 & WN_SHARED ? wn_share_add(wn_standing(), h, UINT64_MAX) : wn_count_release_of_many(h, t, w1);
 }
 
 void
 wane_release_slow(void *object)
 {
     struct wane_header *h = WANE_HEADER(object);
-    uint64_t            w0 = load_relaxed(&h->word0);
+    uint64_t            me = wane_self.me;
 
     wn_check_not_tracing();
-    if (wn_in_section()) {
-        if (!is_mine(h)) {
-            if (wn_count_release_of_many(h, wn_type_of(h)) || add_shared(h, UINT64_MAX))
-                return;
-        } else if (wn_local(w0) == 1 && wn_bury_at_once(wn_standing(), h, w0)) {
-            return;
-        }
-    }
-    release(object);
+    if ((load_relaxed(&h->word0) & WN_OWNER_MASK) == me)
+        release_own(object);
+    else if ((me & WANE_OUTSIDE) || !release_strangers(h, me))
+        release(object);
 }
 
 void

@@ -17,16 +17,10 @@ static struct wn_shared_count common[COMMON];
 
 /* ---- Entries ---------------------------------------------------------------------------------------------------- */
 
-static uint64_t
-hash(const struct wane_header *h)
-{
-    return (uint64_t)(uintptr_t)h * UINT64_C(0x9E3779B97F4A7C15);
-}
-
 static struct wn_shared_count *
 common_entry(const struct wane_header *h, uint32_t i)
 {
-    return &common[((hash(h) >> 32) + i) % COMMON];
+    return &common[((wn_shared_hash(h) >> 32) + i) % COMMON];
 }
 
 static struct wn_shared_count *
@@ -54,12 +48,6 @@ reserve_common(const struct wane_header *h)
     return NULL;
 }
 
-static struct wn_shared_count *
-entry(struct wn_record *r, const struct wane_header *h, uint32_t i)
-{
-    return &r->shared[((hash(h) >> 60) + i) % WN_SHARED_COUNTS];
-}
-
 static bool
 add_in_common(const struct wane_header *h, uint64_t n)
 {
@@ -71,13 +59,12 @@ add_in_common(const struct wane_header *h, uint64_t n)
 }
 
 bool
-wn_share_add(struct wn_record *r, struct wane_header *h, uint64_t n)
+wn_share_add_slow(struct wn_record *r, struct wane_header *h, uint64_t n)
 {
     struct wn_shared_count *free_one = NULL;
 
-    WN_STEP("share:seen");
     for (uint32_t i = 0; i < PROBES; i++) {
-        struct wn_shared_count *c = entry(r, h, i);
+        struct wn_shared_count *c = wn_shared_entry(r, h, i);
         void                   *object = load_acquire(&c->object); /* acquire E17: its units were read before it was freed */
 
         if (object == h) {
@@ -151,8 +138,9 @@ bias(void)
 
 /* ---- Sharing ---------------------------------------------------------------------------------------------------- */
 
+/* *asks: its owner, who is somebody else, shall merge it; the queue has a unit for that. */
 static int
-share(struct wane_header *h)
+share(struct wane_header *h, bool is_mine, bool *asks)
 {
     uint64_t w = load_acquire(&h->word1);
     uint64_t n;
@@ -167,7 +155,28 @@ share(struct wane_header *h)
         if (count >= WN_SHARE_BIAS / 2 || count <= -WN_SHARE_BIAS / 2)
             return -EBUSY;
         n = ((w & ~WN_REVIEW) | WN_SHARED) + (uint64_t)bias() * WN_COUNT_ONE + WN_VERSION_ONE;
+        *asks = !is_mine && !(w & (WN_MERGED | WN_QUEUED));
+        if (*asks)
+            n = (n | WN_QUEUED) + WN_COUNT_ONE;
     } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel: as a retain that must not be missed by a review */
+    return 0;
+}
+
+static int
+share_in(struct wn_shared_count *c, struct wane_header *h, struct wn_record *r)
+{
+    uint32_t owner = wn_owner(load_relaxed(&h->word0)); /* 0: merged, or in the middle of it */
+    bool     asks;
+    int      rc = share(h, owner == r->id, &asks);
+
+    WN_STEP("share:set");
+    store_release(&c->object, rc ? NULL : (void *)h); /* release E17 */
+    if (rc)
+        return rc;
+    if (owner == r->id && !WN_MUTANT(shared_stays_biased))
+        (void)wn_count_merge(h, wn_type_of(h), r);
+    else if (asks)
+        wn_queue_push(r, owner, h);
     return 0;
 }
 
@@ -176,15 +185,13 @@ wane_share(void *object)
 {
     bool                    opened = wn_scope_open();
     struct wane_header     *h = WANE_HEADER(object);
-    struct wn_shared_count *c = reserve_common(h);
+    struct wn_record       *r = wn_standing();
+    struct wn_shared_count *c;
     int                     rc = -ENOMEM;
 
     wn_arrive(object);
-    if (c) {
-        rc = share(h);
-        WN_STEP("share:set");
-        store_release(&c->object, rc ? NULL : (void *)h); /* release E17 */
-    }
+    if (wn_node_reserve(r) && (c = reserve_common(h)))
+        rc = share_in(c, h, r);
     wn_scope_close(opened);
     return rc;
 }
@@ -211,22 +218,12 @@ settle(void *arg)
     struct wn_record     *r = wn_standing();
     int64_t               sum = sum_and_free(h);
     uint64_t              w = load_acquire(&h->word1);
-    uint64_t              n;
-    uint32_t              owner;
-    bool                  queued;
 
     wn_node_give(r, node);
-    do {
-        owner = wn_owner(load_relaxed(&h->word0)); /* before the CAS: afterwards the object may be gone */
-        n = settled_word(w, sum);
-        queued = !(w & (WN_MERGED | WN_QUEUED)) && wn_count(n) <= 0;
-        n |= queued ? WN_QUEUED : 0;
+    do
         WN_STEP("unshare:before-cas");
-    } while (!cas_acq_rel(&h->word1, &w, n)); /* acq_rel E11: units that records gave back are given back by this */
-    if (queued)
-        wn_queue_push(r, owner, h);
-    else
-        wn_unit_give(h);
+    while (!cas_acq_rel(&h->word1, &w, settled_word(w, sum))); /* acq_rel E11: this gives back what records gave back */
+    wn_unit_give(h);
 }
 
 static int

@@ -150,8 +150,8 @@ wane_weak(void *object)
     return result;
 }
 
-/* In a section, h's memory is safe to look at. */
-static bool
+/* In a section, h's memory is safe to look at. The object, or NULL. */
+static __attribute__((noinline)) void *
 upgrade(struct wane_header *h)
 {
     /* acquire E14, E11 */
@@ -160,41 +160,57 @@ upgrade(struct wane_header *h)
     for (;;) {
         WN_STEP("weak:looked");
         if (wn_is_gone(w))
-            return false;
+            return NULL;
         if (w & WN_CONDEMNED) {
             int answer = wn_decide_upgrade(h, w);
 
             if (answer == 0)
-                return false;
+                return NULL;
             if (answer < 0) {
                 w = load_acquire(&h->word1);
                 continue;
             }
         }
         if ((w & WN_SHARED) && wn_share_add(wn_standing(), h, 1))
-            return true; /* as its release will; nobody reviews it */
+            break; /* as its release will; nobody reviews it */
         if (wn_count(w) >= WN_IMMORTAL && !WN_MUTANT(upgrade_counts_immortal))
-            return true; /* its releases change nothing either */
+            break; /* its releases change nothing either */
         WN_STEP("weak:before-cas");
         if (cas_acq_rel(&h->word1, &w, (w & ~WN_REVIEW) + WN_COUNT_ONE + WN_VERSION_ONE))
-            return true;
+            break;
     }
+    return wn_payload(h);
+}
+
+static __attribute__((noinline)) void *
+retain_own(struct wane_header *h)
+{
+    return wane_retain(wn_payload(h));
+}
+
+/* The object, with a unit more, or NULL. In a section. */
+static inline void *
+hold(struct wane_header *h)
+{
+    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section. */
+    uint64_t w0 = load_acquire(&h->word0);
+
+    if ((w0 & WN_OWNER_MASK) != wane_self.me || wn_is_gone(load_acquire(&h->word1)))
+        return upgrade(h);
+    if (__builtin_expect(w0 & WANE_LOCAL_LIMIT, 0))
+        return retain_own(h);
+    store_relaxed(&h->word0, w0 + 1); /* biased to me: it lives, and nobody reviews it */
+    return wn_payload(h);
 }
 
 bool
 wn_weak_hold(struct wane_header *h)
 {
-    /* acquire E16: if word0 is a dead object's link, word1 says so. If it is mine it stays mine: I am in the section.
-     * */
-    if (wn_owner(load_acquire(&h->word0)) != (uint32_t)(wane_self.me >> WN_OWNER_SHIFT) ||
-        wn_is_gone(load_acquire(&h->word1)))
-        return upgrade(h);
-    (void)wane_retain(wn_payload(h)); /* biased to me: it lives, and nobody reviews it */
-    return true;
+    return hold(h);
 }
 
 /* A reference to the target, or NULL. In a section. */
-static void *
+static inline void *
 get(struct weak *w)
 {
     struct wane_header *h = load_acquire(&w->target);
@@ -202,29 +218,45 @@ get(struct weak *w)
     if (!h)
         return NULL;
     WN_STEP("weak:target");
-    return wn_weak_hold(h) ? wn_payload(h) : NULL;
+    return hold(h);
 }
 
-static void
+static __attribute__((noinline)) void *
+get_outside(struct weak *w)
+{
+    void *object;
+
+    wane_enter();
+    object = get(w);
+    wane_leave();
+    return object;
+}
+
+static __attribute__((noinline, cold)) void
+not_weak(void *object)
+{
+    (void)wn_type_of(WANE_HEADER(object)); /* refuses what is not an object at all */
+    wn_fatal(WANE_HEADER(object), "wane_weak_get, _notify or _unnotify of an object that is not a weak reference");
+}
+
+static inline void
 check_weak(void *weak)
 {
-    if (wn_type_of(WANE_HEADER(weak))->declared != &weak_type)
-        wn_fatal(WANE_HEADER(weak), "wane_weak_get, _notify or _unnotify of an object that is not a weak reference");
+    if (__builtin_expect((uintptr_t)weak % 16 || (uintptr_t)weak < 4096, 0))
+        not_weak(weak);
+    /* relaxed: the type never changes, and who has a weak reference knows of its type. */
+    if (__builtin_expect(wn_type_id(load_relaxed(&WANE_HEADER(weak)->word0)) != load_relaxed(&weak_type.id), 0))
+        not_weak(weak);
 }
 
 void *
 wane_weak_get(void *weak)
 {
-    bool  opened;
-    void *object;
-
     if (!weak)
         return NULL;
     check_weak(weak);
-    opened = wn_scope_open();
-    object = get(weak);
-    wn_scope_close(opened);
-    return object;
+    wn_check_not_tracing();
+    return __builtin_expect(wn_in_section(), 1) ? get(weak) : get_outside(weak);
 }
 
 /* No section is needed: the notes live as long as the weak object, which the caller holds. */

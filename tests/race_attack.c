@@ -54,12 +54,6 @@ teardown(void **state)
 }
 
 static uint64_t
-word0_of(const void *object)
-{
-    return load_relaxed(&WANE_HEADER(object)->word0);
-}
-
-static uint64_t
 word1_of(const void *object)
 {
     return load_relaxed(&WANE_HEADER(object)->word1);
@@ -159,6 +153,13 @@ empty_entries(void *unused)
     memset(wn_record(w.id2)->shared, 0, sizeof wn_record(w.id2)->shared);
 }
 
+static void
+share_x(void *unused)
+{
+    (void)unused;
+    assert_int_equal(wane_share(w.x), 0);
+}
+
 /* m2 counts many objects and has no entry for this one. What it gives back must not eat up what keeps x alive. */
 static void
 a_record_without_an_entry_leaves_word1_alone(void **state)
@@ -168,7 +169,7 @@ a_record_without_an_entry_leaves_word1_alone(void **state)
     (void)state;
     act(&w.m1, make_x, NULL);
     act(&w.m2, fill_entries, NULL);
-    assert_int_equal(wane_share(w.x), 0);
+    act(&w.m1, share_x, NULL);
     word = word1_of(w.x);
     x_travels(&w.m1, &w.m2, 3);
     x_travels(&w.m2, &w.m1, 2);
@@ -187,7 +188,7 @@ outside_of_sections_and_upgrades_leave_word1_alone(void **state)
     (void)state;
     act(&w.m1, make_x, NULL);
     w.weak = wane_weak(w.x);
-    assert_int_equal(wane_share(w.x), 0);
+    act(&w.m1, share_x, NULL);
     word = word1_of(w.x);
     for (int i = 0; i < 10; i++) {
         act(&w.m2, retain_x, NULL);
@@ -197,59 +198,6 @@ outside_of_sections_and_upgrades_leave_word1_alone(void **state)
     }
     assert_int_equal(word1_of(w.x), word);
     wane_release(w.weak);
-    x_has(1);
-}
-
-static void
-fill_local(void *unused)
-{
-    (void)unused;
-    WANE_SECTION
-    store_relaxed(&WANE_HEADER(w.x)->word0, word0_of(w.x) - 2 + WANE_LOCAL_LIMIT);
-}
-
-/* The owner has retained 2^30 times, m2 has given all of that back: only one unit is left. */
-static void
-make_and_share_with_a_full_local_count(void)
-{
-    act(&w.m1, make_x, NULL);
-    assert_int_equal(wane_share(w.x), 0);
-    x_travels(&w.m1, &w.m2, 1);
-    act(&w.m1, fill_local, NULL);
-    store_relaxed(&entry_of(w.id2, w.x)->units, -WANE_LOCAL_LIMIT + 1);
-}
-
-static void
-what_the_owner_counts_moves_on_before_it_saturates(void **state)
-{
-    (void)state;
-    make_and_share_with_a_full_local_count();
-    x_travels(&w.m1, &w.m2, 3);
-    assert_true(wn_local(word0_of(w.x)) < WANE_LOCAL_LIMIT);
-    x_has(1);
-    make_and_share_with_a_full_local_count();
-    w.x_ended = 0;
-    x_travels(&w.m2, &w.m1, 3);
-    assert_true(wn_local(word0_of(w.x)) < WANE_LOCAL_LIMIT);
-    x_has(1);
-}
-
-static void
-merge_x(void *unused)
-{
-    (void)unused;
-    WANE_SECTION
-    (void)wn_count_merge(WANE_HEADER(w.x), wn_type_of(WANE_HEADER(w.x)), wn_standing());
-}
-
-/* A merge of such an object makes no immortal of it. */
-static void
-a_full_local_count_is_merged_into_the_entry(void **state)
-{
-    (void)state;
-    make_and_share_with_a_full_local_count();
-    act(&w.m1, merge_x, NULL);
-    x_travels(&w.m1, &w.m2, 3);
     x_has(1);
 }
 
@@ -580,8 +528,6 @@ main(void)
     const struct CMUnitTest tests[] = {
         RACE(a_record_without_an_entry_leaves_word1_alone),
         RACE(outside_of_sections_and_upgrades_leave_word1_alone),
-        RACE(what_the_owner_counts_moves_on_before_it_saturates),
-        RACE(a_full_local_count_is_merged_into_the_entry),
         RACE(sums_saturate),
         RACE(immortals_do_not_saturate),
         RACE(what_cannot_be_shared_is_left_as_it_is),

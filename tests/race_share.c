@@ -39,14 +39,83 @@ strangers_count_on_their_records(void **state)
     assert_int_equal(wane_unshare(w.x), -EINVAL);
     assert_int_equal(wane_share(w.x), -EBUSY); /* not summed up yet */
     assert_int_equal(wane_barrier(), 0);
-    assert_int_equal(wn_count(word1_of(w.x)), 1); /* and one in word0 */
-    assert_int_equal(wn_owner(word0_of(w.x)), w.id1);
+    assert_int_equal(wn_count(word1_of(w.x)), 2); /* and none in word0: m1 was asked to merge */
+    assert_true(word1_of(w.x) & WN_MERGED);
     assert_int_equal(wane_share(w.x), 0);
     assert_int_equal(wane_unshare(w.x), 0);
     assert_int_equal(wane_barrier(), 0);
     act(&w.m2, release_x, NULL);
     assert_int_equal(w.x_ended, 0);
     act(&w.m1, release_x, NULL);
+    (void)collect();
+    assert_int_equal(w.x_ended, 1);
+}
+
+static void
+share_x(void *unused)
+{
+    (void)unused;
+    assert_int_equal(wane_share(w.x), 0);
+}
+
+static void
+retain_and_release_x(void *unused)
+{
+    (void)unused;
+    WANE_SECTION
+    {
+        wane_retain(w.x);
+        wane_retain(w.x);
+        wane_release(w.x);
+    }
+}
+
+/* Nobody writes to the header of a shared object, its owner no more than others. */
+static void
+the_header_of_a_shared_object_rests(void **state)
+{
+    uint64_t word0, word1;
+
+    (void)state;
+    act(&w.m1, make_x, NULL);
+    act(&w.m1, share_x, NULL);
+    word0 = word0_of(w.x);
+    word1 = word1_of(w.x);
+    assert_int_equal(wn_owner(word0), 0);
+    act(&w.m1, retain_and_release_x, NULL);
+    act(&w.m2, retain_and_release_x, NULL);
+    assert_int_equal(word0_of(w.x), word0);
+    assert_int_equal(word1_of(w.x), word1);
+    assert_int_equal(wane_unshare(w.x), 0);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(wn_count(word1_of(w.x)), 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(w.x_ended, 0);
+        act(&w.m2, release_x, NULL);
+    }
+    assert_int_equal(wane_barrier(), 0);
+    (void)collect();
+    assert_int_equal(w.x_ended, 1);
+}
+
+/* Shared by another, it is merged when its owner next leaves a section; until then he counts in word0. */
+static void
+its_owner_is_asked_to_merge(void **state)
+{
+    (void)state;
+    act(&w.m1, make_x, NULL);
+    share_x(NULL);
+    assert_true(word1_of(w.x) & WN_QUEUED);
+    assert_int_equal(wn_owner(word0_of(w.x)), w.id1);
+    act(&w.m1, retain_and_release_x, NULL);
+    assert_int_equal(wn_owner(word0_of(w.x)), 0);
+    assert_int_equal(word1_of(w.x) & (WN_MERGED | WN_QUEUED | WN_SHARED), WN_MERGED | WN_SHARED);
+    assert_int_equal(wane_unshare(w.x), 0);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(wn_count(word1_of(w.x)), 2);
+    act(&w.m1, release_x, NULL);
+    act(&w.m2, release_x, NULL);
+    assert_int_equal(wane_barrier(), 0);
     (void)collect();
     assert_int_equal(w.x_ended, 1);
 }
@@ -79,9 +148,9 @@ make_x_with_three_units(void *unused)
     }
 }
 
-/* Not merged, and below zero without its owner's part: to the owner's queue. */
+/* Not merged yet, and below zero without its owner's part: it is on its owner's queue. */
 static void
-below_zero_it_goes_to_its_owners_queue(void **state)
+below_zero_it_is_on_its_owners_queue(void **state)
 {
     (void)state;
     act(&w.m1, make_x_with_three_units, NULL);
@@ -213,6 +282,118 @@ more_shared_objects_than_entries(void **state)
     share_many(NULL);
 }
 
+/* ---- Until the owner merges ------------------------------------------------------------------------------------------ */
+
+static struct wn_shared_count *
+entry_of(uint32_t id, const void *object)
+{
+    struct wn_record *r = wn_record(id);
+
+    for (int i = 0; i < WN_SHARED_COUNTS; i++)
+        if (load_relaxed(&r->shared[i].object) == (void *)WANE_HEADER(object))
+            return &r->shared[i];
+    return NULL;
+}
+
+static void
+x_has(int n)
+{
+    assert_int_equal(wane_unshare(w.x), 0);
+    assert_int_equal(wane_barrier(), 0);
+    while (n--) {
+        assert_int_equal(w.x_ended, 0);
+        act(&w.m1, release_x, NULL);
+        assert_int_equal(wane_barrier(), 0);
+        (void)collect();
+    }
+    assert_int_equal(w.x_ended, 1);
+}
+
+/* m1, in its section: it has retained 2^30 times, m2 has given all of that back, and only one unit is left. */
+static void
+fill_local(void)
+{
+    wane_retain(w.x);
+    act(&w.m2, release_x_inside, NULL);
+    store_relaxed(&WANE_HEADER(w.x)->word0, word0_of(w.x) - 2 + WANE_LOCAL_LIMIT);
+    store_relaxed(&entry_of(w.id2, w.x)->units, -WANE_LOCAL_LIMIT + 1);
+}
+
+static void
+retain_with_a_full_local_count(void *unused)
+{
+    (void)unused;
+    WANE_SECTION
+    {
+        fill_local();
+        for (int i = 0; i < 3; i++) {
+            wane_retain(w.x);
+            act(&w.m2, release_x_inside, NULL);
+        }
+        assert_true(wn_local(word0_of(w.x)) < WANE_LOCAL_LIMIT);
+    }
+}
+
+static void
+release_with_a_full_local_count(void *unused)
+{
+    (void)unused;
+    WANE_SECTION
+    {
+        fill_local();
+        for (int i = 0; i < 3; i++) {
+            act(&w.m2, retain_x_inside, NULL);
+            wane_release(w.x);
+        }
+        assert_true(wn_local(word0_of(w.x)) < WANE_LOCAL_LIMIT);
+    }
+}
+
+static void
+merge_with_a_full_local_count(void *unused)
+{
+    (void)unused;
+    WANE_SECTION
+    fill_local();
+}
+
+static void
+make_and_share_x_from_here(void)
+{
+    act(&w.m1, make_x, NULL);
+    share_x(NULL);
+    assert_int_not_equal(wn_owner(word0_of(w.x)), 0);
+}
+
+/* Until its owner merges it. */
+static void
+what_the_owner_counts_moves_on_before_it_saturates(void **state)
+{
+    (void)state;
+    make_and_share_x_from_here();
+    act(&w.m1, retain_with_a_full_local_count, NULL);
+    x_has(1);
+    w.x_ended = 0;
+    make_and_share_x_from_here();
+    act(&w.m1, release_with_a_full_local_count, NULL);
+    x_has(1);
+}
+
+/* A merge of such an object makes no immortal of it. */
+static void
+a_full_local_count_is_merged_into_the_entry(void **state)
+{
+    (void)state;
+    make_and_share_x_from_here();
+    act(&w.m1, merge_with_a_full_local_count, NULL);
+    assert_true(word1_of(w.x) & WN_MERGED);
+    for (int i = 0; i < 3; i++) {
+        act(&w.m1, retain_x_inside, NULL);
+        act(&w.m2, release_x_inside, NULL);
+    }
+    x_has(1);
+}
+
 /* ---- More objects than a record has entries for ---------------------------------------------------------------------- */
 
 #define MANY 100
@@ -256,11 +437,15 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         RACE(strangers_count_on_their_records),
+        RACE(the_header_of_a_shared_object_rests),
+        RACE(its_owner_is_asked_to_merge),
         RACE(death_is_found_by_unsharing),
-        RACE(below_zero_it_goes_to_its_owners_queue),
+        RACE(below_zero_it_is_on_its_owners_queue),
         RACE(unshared_under_a_thread_that_counts),
         RACE(a_shared_ring_is_live),
         RACE(more_shared_objects_than_entries),
+        RACE(what_the_owner_counts_moves_on_before_it_saturates),
+        RACE(a_full_local_count_is_merged_into_the_entry),
         RACE(units_that_have_no_entry_on_a_record),
     };
 

@@ -137,17 +137,17 @@ shared(void)
     act(&world.m1, make_x, NULL);
     look();
     assert_int_equal(wane_share(world.x), 0);
-    expect(M1, false, 1, WN_SHARED, WN_SHARE_BIAS, 1);
+    expect(M1, false, 1, WN_SHARED | WN_QUEUED, WN_SHARE_BIAS + 1, 1);
     look();
     act(&world.m2, retain_x_inside, NULL);
     act(&world.m2, release_x_inside, NULL);
     act(&world.m2, retain_x, NULL);
-    expect(M1, false, 1, WN_SHARED, WN_SHARE_BIAS, 0);
+    expect(M1, false, 1, WN_SHARED | WN_QUEUED, WN_SHARE_BIAS + 1, 0);
     look();
     assert_int_equal(wane_unshare(world.x), 0);
-    expect(M1, false, 1, 0, WN_SHARE_BIAS, 1);
-    barrier(); /* settled: one unit of m2's, in word1; a release was the event */
-    expect(M1, false, 1, WN_BUFFERED, 1, 3);
+    expect(M1, false, 1, WN_QUEUED, WN_SHARE_BIAS + 1, 1);
+    barrier(); /* settled: one unit of m2's, in word1; a release was the event. Merged: m1's unit, too */
+    expect(0, false, 0, WN_BUFFERED | WN_MERGED, 2, 5);
     end_of_x(2);
 }
 
@@ -159,7 +159,7 @@ unshare_below(void)
     assert_int_equal(wane_share(world.x), 0);
     act(&world.m2, release_x_inside, NULL); /* one of m1's */
     assert_int_equal(wane_unshare(world.x), 0);
-    barrier(); /* -1 without its owner's two: queued, merged, and the queue's unit given back */
+    barrier(); /* -1 without its owner's two: it is queued, merged, and the queue's unit given back */
     assert_int_equal(word1() & (WN_MERGED | WN_QUEUED | WN_SHARED), WN_MERGED);
     assert_int_equal(wn_count(word1()), 1);
     end_of_x(1);

@@ -2,8 +2,9 @@
  *
  * test_memory_churn.c - objects come and go under a budget, and the process does not grow
  *
- * What is resident is compared with what it was after the first part of the time. One arena of malloc: what each of many keeps
- * is not the library's. The long form is stress/stress_memory.c.
+ * What is resident is compared with what it was after the first part of the time. A busy machine may still be on its way to its
+ * most then; what grows does so in each of five rounds. One arena of malloc: what each of many keeps is not the library's. The
+ * long form is stress/stress_memory.c.
  */
 #include "scene.h"
 
@@ -13,7 +14,7 @@
 
 #define LIMIT ((size_t)16 << 20)
 
-enum { WARM_MS = 500, CHURN_MS = 1500 };
+enum { WARM_MS = 500, CHURN_MS = 1500, ROUNDS = 5 };
 
 static long
 resident(void)
@@ -45,15 +46,20 @@ most_while(void (*make)(void), uint64_t ms)
 static void
 churn(void (*make)(void))
 {
-    long early, late;
+    long early, late = 0;
+    bool grows = true;
 
     assert_int_equal(wane_budget(LIMIT / 10 * 8, LIMIT), 0);
     early = most_while(make, WARM_MS);
-    late = most_while(make, CHURN_MS);
+    for (int i = 0; i < ROUNDS && grows; i++) {
+        early = late > early ? late : early;
+        late = most_while(make, CHURN_MS);
+        grows = late >= early + early / 10 + (long)LIMIT / 4;
+    }
     print_message("# %ld objects; %ld KiB resident at first, %ld later\n", atomic_load(&disposed), early / 1024, late / 1024);
     assert_true(wane_budget_used() <= LIMIT + LIMIT / 8);
 #ifndef RIG_SLOW
-    assert_true(late < early + early / 10 + (long)LIMIT / 4);
+    assert_false(grows);
 #endif
     assert_int_equal(wane_budget(0, 0), 0);
 }
