@@ -67,6 +67,24 @@ drv_01_background_cannot_be_started(void **state)
     assert_int_equal(atomic_load(&disposed), 30002);
 }
 
+/* ---- Few units ------------------------------------------------------------------------------------------------- */
+
+/* One thread displaces a unit now and then, and never rests: what it displaced is given back meanwhile. */
+static void
+a_trickle_is_given_back(void **state)
+{
+    uint64_t end = now_ms() + WATCHDOG_MS;
+    long     displaced = 0;
+
+    (void)state;
+    for (; atomic_load(&disposed) == 0 && now_ms() < end; nap(), displaced++)
+        wane_put(&root, leaf_new());
+    print_message("# the first of %ld\n", displaced);
+    assert_true(atomic_load(&disposed) > 0);
+    wane_clear(&root);
+    assert_true(wait_count(&disposed, displaced));
+}
+
 /* ---- It stops in the middle ------------------------------------------------------------------------------------ */
 
 static struct {
@@ -380,6 +398,7 @@ main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         SCENE(drv_01_background_cannot_be_started),
+        SCENE(a_trickle_is_given_back),
         SCENE(drv_02_stopped_driver_holds_up_nobody),
         SCENE(drv_03_driver_blocked_inside_a_claim),
         SCENE(drv_04_membarrier_forbidden_later),
