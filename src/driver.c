@@ -410,7 +410,8 @@ is_poll_due(void)
     for (uint32_t id = 1; id <= wn_record_limit(); id++)
         if (wn_record(id))
             displaced += load_relaxed(&wn_record(id)->counters.displaced);
-    if ((now - polled < POLL_NS || WN_MUTANT(trickle_waits)) && displaced != before && displaced - before < POLL_ENTRIES && !wn_budget_is_short())
+    if ((now - polled < POLL_NS || WN_MUTANT(trickle_waits)) && displaced != before &&
+        displaced - before < POLL_ENTRIES && !wn_budget_is_short())
         return false;
     polled = now;
     before = displaced;
