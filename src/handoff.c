@@ -6,7 +6,7 @@
 #include "step.h"
 #include "unit.h"
 
-static uint64_t
+static inline uint64_t
 with_owner(uint64_t w0, uint32_t owner)
 {
     return (w0 & ~(UINT64_C(0xFFFF) << WN_OWNER_SHIFT)) | (uint64_t)owner << WN_OWNER_SHIFT;
@@ -58,14 +58,29 @@ give(struct wane_header *h, struct wn_record *r)
     return (w1 & WN_MERGED) && wn_count(w1) == 1 && !(w1 & (WN_WEAK | WN_SHARED)) ? 0 : -EBUSY;
 }
 
-int
-wane_give(void *object)
+static __attribute__((noinline)) int
+give_slow(void *object)
 {
     bool opened = wn_scope_open();
     int  rc = give(WANE_HEADER(object), wn_standing());
 
     wn_scope_close(opened);
     return rc;
+}
+
+int
+wane_give(void *object)
+{
+    struct wane_header *h = WANE_HEADER(object);
+    uint64_t            w0 = load_relaxed(&h->word0);
+
+    wn_check_not_tracing();
+    if ((w0 & (WN_OWNER_MASK | WN_LOCAL_MASK)) != (wane_self.me | 1) || !wn_in_section() ||
+        !is_clean(w0, load_acquire(&h->word1), wn_type_of(h))) /* acquire E11: as in give_own */
+        return give_slow(object);
+    WN_STEP("give:judged");
+    store_relaxed(&h->word0, with_owner(w0, WN_TRANSIT));
+    return 0;
 }
 
 /* ---- Adopting --------------------------------------------------------------------------------------------------- */
@@ -88,20 +103,28 @@ bias_anew(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
         store_relaxed(&h->word0, w0); /* the collector has claimed it: it stays merged */
 }
 
-void *
-wane_adopt(void *object)
+static __attribute__((noinline)) void *
+adopt_slow(void *object)
 {
-    bool                opened;
-    struct wane_header *h;
+    struct wane_header *h = WANE_HEADER(object);
+    bool                opened = wn_scope_open();
 
-    if (!object)
-        return NULL;
-    h = WANE_HEADER(object);
-    opened = wn_scope_open();
     if (wn_is_in_transit(h))
         wn_transit_end(h, wn_standing());
     else if (wn_owner(load_relaxed(&h->word0)) == 0)
         bias_anew(h, wn_type_of(h), wn_standing());
     wn_scope_close(opened);
+    return object;
+}
+
+void *
+wane_adopt(void *object)
+{
+    if (!object)
+        return NULL;
+    wn_check_not_tracing();
+    if (!wn_in_section() || !wn_is_in_transit(WANE_HEADER(object)))
+        return adopt_slow(object);
+    wn_transit_end(WANE_HEADER(object), wn_standing());
     return object;
 }
