@@ -138,6 +138,18 @@ new_object(struct wane_type *type, size_t size, bool sized, void *caller)
     }
 }
 
+static __attribute__((noinline)) void *
+new_outside(struct wane_type *type, const struct wn_type *t, void *caller)
+{
+    bool  refused;
+    void *object;
+
+    wane_enter();
+    object = make_plain(t, &refused, caller);
+    wane_leave();
+    return __builtin_expect(object || !refused, 1) ? object : new_object(type, t->size, false, caller);
+}
+
 void *
 wane_new(struct wane_type *type)
 {
@@ -145,9 +157,11 @@ wane_new(struct wane_type *type)
     struct wn_type *t = load_relaxed(&wn_types[id]); /* relaxed: seen with the id; 0 has none */
     bool            refused;
 
-    if (__builtin_expect(!t || t->sized || !wn_in_section(), 0))
+    if (__builtin_expect(!t || t->sized, 0))
         return new_object(type, type->size, false, __builtin_return_address(0));
     wn_check_not_tracing();
+    if (!wn_in_section())
+        return new_outside(type, t, __builtin_return_address(0));
     return make_plain(t, &refused, NULL);
 }
 

@@ -166,18 +166,19 @@ static int
 share_in(struct wn_shared_count *c, struct wane_header *h, struct wn_record *r)
 {
     uint32_t owner = wn_owner(load_relaxed(&h->word0)); /* 0: merged, or in the middle of it */
-    bool     asks;
-    int      rc = share(h, owner == r->id, &asks);
+    bool     is_mine = owner == r->id, asks;
+    int      rc;
 
+    /* First: who is stopped in between (fork) leaves nothing that is shared, and neither merged nor queued. A dying object's
+     * word0 is a link. */
+    if (is_mine && !wn_is_gone(load_acquire(&h->word1)) && !WN_MUTANT(shared_stays_biased))
+        (void)wn_count_merge(h, wn_type_of(h), r);
+    rc = share(h, is_mine, &asks);
     WN_STEP("share:set");
     store_release(&c->object, rc ? NULL : (void *)h); /* release E17 */
-    if (rc)
-        return rc;
-    if (owner == r->id && !WN_MUTANT(shared_stays_biased))
-        (void)wn_count_merge(h, wn_type_of(h), r);
-    else if (asks)
+    if (rc == 0 && asks)
         wn_queue_push(r, owner, h);
-    return 0;
+    return rc;
 }
 
 int
@@ -233,7 +234,8 @@ unshare(struct wane_header *h, struct wn_record *r)
     struct wn_queue_node    *node;
     uint64_t                 w = load_relaxed(&h->word1);
 
-    if (!call || !wn_node_reserve(r) || !wn_unit_defer_reserve(r)) {
+    /* The node last: what makes room in the log may queue something. */
+    if (!call || !wn_unit_defer_reserve(r) || !wn_node_reserve(r)) {
         wn_free(call);
         return -ENOMEM;
     }

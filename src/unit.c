@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "unit.h"
+#include "death.h"
 
 #include <stdio.h>
-
 
 struct wane_atomic32   wn_collecting;
 struct wane_atomic_ptr wn_final_due;
@@ -193,6 +192,14 @@ wn_unit_stored(struct wane_header *h)
 
 /* ---- Deferring ------------------------------------------------------------------------------------------------ */
 
+/* Often the last one, of an object that nobody else knows. */
+static void
+give_displaced(struct wn_record *r, struct wane_header *h)
+{
+    if (!wn_bury_at_once(r, h, load_relaxed(&h->word0)))
+        wn_unit_give(h);
+}
+
 bool
 wn_unit_apply(struct wn_record *r, struct wn_chunk *c)
 {
@@ -206,7 +213,7 @@ wn_unit_apply(struct wn_record *r, struct wn_chunk *c)
         c->entry[c->next] -= WN_ENTRY_MORE;
     compiler_barrier();
     if (e)
-        wn_unit_give((struct wane_header *)(e & WN_ENTRY_ADDRESS));
+        give_displaced(r, (struct wane_header *)(e & WN_ENTRY_ADDRESS));
     wn_counter_add_end(&r->counters.applied, 1);
     return true;
 }
@@ -242,13 +249,11 @@ make_room(struct wn_record *r)
 }
 
 bool
-wn_unit_defer_reserve(struct wn_record *r)
+wn_unit_defer_reserve_slow(struct wn_record *r)
 {
     struct wn_chunk *before = r->deferred.open;
     bool             was_open = before && !before->ticket;
 
-    if (__builtin_expect(wn_log_has_room(&r->deferred), 1))
-        return true;
     if (!wn_log_reserve(r, &r->deferred) && !make_room(r))
         return false;
     /* It is full. Every displacement that has an entry in the earlier chunks has happened. */

@@ -43,7 +43,13 @@ void wn_unit_give(struct wane_header *h);
 void wn_unit_defer(struct wane_header *h);
 
 /* Room for the next entry, so that nothing can fail after a displacement. Chunks that are full get their ticket. */
-bool wn_unit_defer_reserve(struct wn_record *r);
+bool wn_unit_defer_reserve_slow(struct wn_record *r);
+
+static inline bool
+wn_unit_defer_reserve(struct wn_record *r)
+{
+    return __builtin_expect(wn_log_has_room(&r->deferred), 1) || wn_unit_defer_reserve_slow(r);
+}
 
 /* Give back a unit of the next entry of a ripe chunk. The log moves on first: whoever is stopped here leaves a unit counted,
  * and gives none twice. False: it is a call. */

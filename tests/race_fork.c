@@ -244,6 +244,59 @@ batch_of_a_vanished_thread(void **state)
     assert_int_equal(ended(&w.ended), CANDIDATES);
 }
 
+/* ---- In the middle of sharing ----------------------------------------------------------------------------------------- */
+
+static void
+wait_at_this_step(void *unused)
+{
+    (void)unused;
+    wait_inside();
+}
+
+/* Of the three units two are the main thread's. */
+DEED(m1_shares_its_own)
+{
+    w.x = node_new(&w.ended);
+    WANE_SECTION
+    {
+        wane_retain(w.x);
+        wane_retain(w.x);
+    }
+    on_step("share:set", wait_at_this_step, NULL);
+    assert_int_equal(wane_share(w.x), 0);
+    off_steps();
+}
+
+static int
+two_units_less(void)
+{
+    const struct wane_header *h = WANE_HEADER(w.x);
+
+    if (!(load_relaxed(&h->word1) & (WN_MERGED | WN_QUEUED)))
+        return 3;
+    WANE_SECTION
+    {
+        wane_release(w.x);
+        wane_release(w.x);
+    }
+    if (wane_unshare(w.x) != 0 || wane_barrier() != 0 || w.ended)
+        return 1;
+    return (load_relaxed(&h->word1) & WN_MERGED) && wn_count(load_relaxed(&h->word1)) == 1 ? 0 : 2;
+}
+
+static void
+share_of_a_vanished_thread(void **state)
+{
+    (void)state;
+    assert_int_equal(child_beside(m1_shares_its_own, two_units_less), 0);
+    assert_int_equal(wane_unshare(w.x), 0);
+    for (int i = 0; i < 3; i++)
+        wane_release(w.x);
+    assert_int_equal(wane_barrier(), 0);
+    (void)wane_collect(WANE_ALL, NULL);
+    assert_int_equal(ended(&w.ended), 1);
+}
+
 int
 main(void)
 {
@@ -253,6 +306,7 @@ main(void)
         T(record_of_a_vanished_thread),
         T(purge_of_a_vanished_thread),
         T(merge_of_a_vanished_thread),
+        T(share_of_a_vanished_thread),
         T(batch_of_a_vanished_thread),
     };
 

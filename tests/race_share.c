@@ -4,6 +4,9 @@
  */
 #include "handoff_common.h"
 
+#include "log.h"
+#include "memory.h"
+
 static void
 retain_x_inside(void *unused)
 {
@@ -432,6 +435,97 @@ units_that_have_no_entry_on_a_record(void **state)
     assert_int_equal(ended(&w.ended), MANY);
 }
 
+/* ---- Without memory --------------------------------------------------------------------------------------------------- */
+
+static struct node *y;
+
+static bool
+no_chunks(size_t bytes)
+{
+    return bytes < sizeof(struct wn_chunk) / 2;
+}
+
+DEED(m1_puts_y)
+{
+    y = node_new(&w.ended);
+    WANE_SECTION
+    {
+        wane_retain(y);
+        wane_put(&w.a->s[0], y); /* the slot's unit is one of m1's local ones: given back by another it goes to the queue */
+    }
+}
+
+DEED(m1_releases_y)
+{
+    wane_release(y);
+}
+
+/* One node for the queue, and no chunk. Returns the other nodes. */
+static struct wn_link *
+keep_one_node(struct wn_record *r)
+{
+    struct wn_link *others = r->nodes->next;
+
+    r->nodes->next = NULL;
+    r->node_count = 1;
+    while (r->spare_count) {
+        struct wn_chunk *c = r->spare;
+
+        r->spare = (struct wn_chunk *)c->link.next;
+        r->spare_count--;
+        wn_chunk_release(c);
+    }
+    return others;
+}
+
+/* What makes room in the log gives units back, and one of those takes the node that unsharing needs. */
+static void
+unshare_makes_room_first(void **state)
+{
+    struct wn_record *r;
+    struct wn_link   *nodes, *next;
+    struct node      *other;
+    int               rc, gone = 0;
+
+    (void)state;
+    w.a = node_new(&gone);
+    make_x(NULL);
+    assert_int_equal(wane_share(w.x), 0);
+    other = node_new(&gone);
+    act(&w.m1, m1_puts_y, NULL);
+    WANE_SECTION
+    {
+        r = wn_standing();
+        fetch_or_relaxed(&r->pub.attention, WN_ATTEND);
+        wane_clear(&w.a->s[0]); /* y's unit is deferred; this leave seals the chunk, and nobody polls */
+    }
+    assert_true(r->deferred.first && r->deferred.first->ticket);
+    wane_enter();
+    do {
+        wane_set(&w.a->s[1], other);
+        wane_clear(&w.a->s[1]);
+    } while (wn_log_has_room(&r->deferred));
+    nodes = keep_one_node(r);
+    wn_memory_hook = no_chunks;
+    rc = wane_unshare(w.x);
+    wn_memory_hook = NULL;
+    for (; nodes; nodes = next) {
+        next = nodes->next;
+        wn_node_give(r, (struct wn_queue_node *)nodes);
+    }
+    wane_leave();
+    assert_true(rc == 0 || (rc == -ENOMEM && wane_unshare(w.x) == 0));
+    wane_release(w.x);
+    wane_release(other);
+    wane_release(w.a);
+    act(&w.m1, m1_releases_y, NULL);
+    assert_int_equal(wane_barrier(), 0);
+    (void)collect();
+    assert_int_equal(gone, 2);
+    assert_int_equal(w.ended, 1);
+    assert_int_equal(w.x_ended, 1);
+}
+
 int
 main(void)
 {
@@ -447,6 +541,7 @@ main(void)
         RACE(what_the_owner_counts_moves_on_before_it_saturates),
         RACE(a_full_local_count_is_merged_into_the_entry),
         RACE(units_that_have_no_entry_on_a_record),
+        RACE(unshare_makes_room_first),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -425,6 +425,25 @@ mis_14_absurd_arguments(void **state)
 }
 
 static int
+weak_get_of_no_object(void *unused)
+{
+    static struct {
+        _Alignas(16) char bytes[128];
+    } zeros;
+
+    (void)unused;
+    return wane_weak_get(zeros.bytes + 32) != NULL;
+}
+
+/* The type of weak references has no number yet. First in its process. */
+static void
+mis_03_weak_get_before_the_first_weak(void **state)
+{
+    (void)state;
+    refused(weak_get_of_no_object, "is not an object");
+}
+
+static int
 make_the_count_too_small(void *unused)
 {
     struct node *n = node_new();
@@ -452,7 +471,7 @@ cnt_10_count_too_small_is_told(void **state)
     assert_child_refused(&c, "of type 'node', count word");
 }
 
-SCENE_MAIN(SCENE(mis_01_double_release), SCENE(mis_03_release_of_what_is_no_object),
+SCENE_MAIN(SCENE(mis_03_weak_get_before_the_first_weak), SCENE(mis_01_double_release), SCENE(mis_03_release_of_what_is_no_object),
            SCENE(mis_06_section_left_open_at_thread_exit), SCENE(mis_07_store_of_an_unaligned_pointer),
            SCENE(mis_08_trace_that_calls_back), SCENE(mis_09_trace_that_fails),
            SCENE(mis_10_slot_that_the_type_does_not_tell), SCENE(mis_11_threads_that_never_registered),

@@ -169,7 +169,7 @@ void *wane_adopt(void *object);
  *
  * @object   owned or borrowed; retains and releases of all threads, inside sections, touch no common line from now on
  * Returns   0; -EALREADY; -EBUSY: an unshare is not settled yet (it takes a grace period), or the count is absurdly large;
- *           -ENOMEM: too many objects are shared (about a thousand can be)
+ *           -ENOMEM: too many objects are shared (about a thousand can be), or there is no memory
  * Counts    none; until it is unshared the object cannot die, and the collector takes it and all that it holds for live
  * Threads   any
  * Progress  lock-free
