@@ -9,9 +9,9 @@
  * A record that has no entry free counts in the object's common entry, by RMWs. word1 is left alone: units that are made in one
  * place and given back in another would wear BIAS down, or wear the count up to where it saturates.
  *
- * The header's line shall rest, for all read it. So whoever shares his own object merges it first, and who shares another's puts it
- * on its owner's queue, in the same CAS. Until that owner looks there he goes on counting in word0, and moves what gathers there
- * to his record's entry before it saturates. A shared object that is not merged is therefore QUEUED.
+ * The header's line shall rest, for all read it. So whoever shares his own object merges it first, and who shares another's puts
+ * it on its owner's queue, in the same CAS. Until that owner looks there he goes on counting in word0, and moves what gathers
+ * there to his record's entry before it saturates. A shared object that is not merged is therefore QUEUED.
  *
  *     thread in a section                           unshare
  *     word1: SHARED? units of o here + 1            CAS: SHARED off; BIAS stays
