@@ -115,11 +115,14 @@ wane_leave(void)
         return;
     }
     ctr = WANE_LOAD_RELAXED(&r->ctr);
-    if ((ctr & WANE_NEST) > 1) {
-        WANE_STORE_RELAXED(&r->ctr, ctr - 1);
+    if (!WANE_LIKELY((ctr & WANE_NEST) == 1)) {
+        if (ctr & WANE_NEST)
+            WANE_STORE_RELAXED(&r->ctr, ctr - 1);
+        else
+            wane_leave_slow(); /* refuses: no section is open */
         return;
     }
-    if (!WANE_LIKELY((ctr & WANE_NEST) == 1 && WANE_LOAD_RELAXED(&r->attention) == 0)) {
+    if (!WANE_LIKELY(WANE_LOAD_RELAXED(&r->attention) == 0)) {
         wane_leave_slow();
         return;
     }
