@@ -109,6 +109,35 @@ mis_03_release_of_what_is_no_object(void **state)
 #endif
 }
 
+static int
+weak_get_of_what_is_unaligned(void *unused)
+{
+    struct node *n = node_new();
+
+    (void)unused;
+    wane_release(wane_weak_get((char *)n + 4));
+    return 0;
+}
+
+static int
+weak_get_of_what_is_near_null(void *unused)
+{
+    void *volatile nowhere = (void *)(uintptr_t)64;
+
+    (void)unused;
+    wane_release(wane_weak_get(nowhere));
+    return 0;
+}
+
+static void
+mis_03_weak_get_of_what_is_no_object(void **state)
+{
+    (void)state;
+    refused(weak_get_of_what_is_near_null, "is not an object");
+    UNLESS_ASAN();
+    refused(weak_get_of_what_is_unaligned, "is not an object");
+}
+
 static void *
 ends_inside(void *unused)
 {
@@ -453,6 +482,7 @@ cnt_10_count_too_small_is_told(void **state)
 }
 
 SCENE_MAIN(SCENE(mis_01_double_release), SCENE(mis_03_release_of_what_is_no_object),
+           SCENE(mis_03_weak_get_of_what_is_no_object),
            SCENE(mis_06_section_left_open_at_thread_exit), SCENE(mis_07_store_of_an_unaligned_pointer),
            SCENE(mis_08_trace_that_calls_back), SCENE(mis_09_trace_that_fails),
            SCENE(mis_10_slot_that_the_type_does_not_tell), SCENE(mis_11_threads_that_never_registered),
