@@ -273,6 +273,7 @@ obs_25_where_a_stalled_thread_is(void **state)
     signal(SIGUSR2, SIG_IGN);
     assert_int_equal(wane_stall_signal(SIGUSR2), -EBUSY);
     assert_int_equal(wane_stall_signal(4711), -EINVAL);
+    assert_int_equal(wane_stall_signal(SIGKILL), -EINVAL);
     assert_int_equal(wane_stall_signal(SIGRTMIN + 3), 0);
     assert_int_equal(wane_on_stall(1, write_it, NULL), 0);
     pipe_open(&blocked);
