@@ -2,6 +2,7 @@
  *
  * test_profile.c - sampled births: every byte, so that sums are exact; few, so that they are estimates; read by pprof
  */
+#define _GNU_SOURCE /* memmem */
 #include "observe_common.h"
 
 #include <wane/containers.h>
@@ -103,6 +104,34 @@ obs_41_estimates(void **state)
     profile_checked("node.inuse_objects=0 large.inuse_objects=0 large.alloc_objects=5");
 }
 
+/* More samples than there is room for: the profile says so, and what it has seen born it sees die. */
+static void
+obs_43_more_samples_than_room(void **state)
+{
+    enum { MANY = 100000 };
+    struct node  **n = calloc(MANY, sizeof *n);
+    struct report  r = report_open();
+    char          *text;
+    struct stat    s;
+
+    (void)state;
+    assert_non_null(n);
+    assert_int_equal(wane_profile(1), 0);
+    for (int i = 0; i < MANY; i++)
+        n[i] = node_new();
+    assert_int_equal(wane_profile(0), 0);
+    assert_int_equal(wane_profile_write(r.fd), 0);
+    text = report_text(&r);
+    assert_int_equal(fstat(r.fd, &s), 0);
+    assert_non_null(memmem(text, (size_t)s.st_size, " samples had no room", strlen(" samples had no room")));
+    free(text);
+    report_close(&r);
+    for (int i = 0; i < MANY; i++)
+        wane_release(n[i]);
+    free(n);
+    profile_checked("node.inuse_objects=0");
+}
+
 static void
 obs_42_errors(void **state)
 {
@@ -114,4 +143,4 @@ obs_42_errors(void **state)
     close(full);
 }
 
-SCENE_MAIN(SCENE(obs_40_every_byte), SCENE(obs_41_estimates), SCENE(obs_42_errors))
+SCENE_MAIN(SCENE(obs_40_every_byte), SCENE(obs_41_estimates), SCENE(obs_42_errors), SCENE(obs_43_more_samples_than_room))
