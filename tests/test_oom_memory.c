@@ -116,14 +116,20 @@ use_observation(void)
     wane_release(holder);
 }
 
+/* A type that is new each time has a stack of its own. */
 static void
 use_profile(void)
 {
-    struct node *n;
-    int          rc = wane_profile(1);
+    static struct wane_type kinds[64];
+    static unsigned         used;
+    struct wane_type       *kind = &kinds[used++ % 64];
+    struct node            *n;
+    int                     rc = wane_profile(1);
 
     assert_true(rc == 0 || rc == -ENOMEM);
-    n = node_try(&node_type);
+    if (!kind->name)
+        *kind = (struct wane_type){.name = "kind", .size = sizeof(struct node), .dispose = node_dispose};
+    n = node_try(kind);
     written(wane_profile_write, "");
     wane_release(n);
 }
