@@ -108,7 +108,7 @@ obs_41_estimates(void **state)
 static void
 obs_43_more_samples_than_room(void **state)
 {
-    enum { MANY = 100000 };
+    enum { MANY = 50000 };
     struct node  **n = calloc(MANY, sizeof *n);
     struct report  r = report_open();
     char          *text;
