@@ -87,9 +87,9 @@ map_table(uintptr_t a)
 {
     struct wane_atomic_ptr *entry = &wn_page_map[a >> 32 & (WN_MAP_TABLES - 1)];
     void                   *table = load_acquire(entry); /* acquire E7 */
-    void                   *made = NULL;
+    void                   *made = table ? NULL : wn_calloc(1024, sizeof(struct wane_atomic64));
 
-    if (table || !(made = wn_calloc(1024, sizeof(struct wane_atomic64))))
+    if (!made)
         return table;
     if (cas_acq_rel(entry, &table, made)) /* release E7: zeroes */
         return made;
@@ -191,10 +191,10 @@ take_page(void)
     if (load_relaxed(&vacant))
         for (s = load_acquire(&segments); s && !page; s = page ? s : s->next)
             page = take_from(s);
-    if (!page && !(s = map_segment()))
-        return NULL;
-    store_release(&hint, (void *)s); /* release E7 */
-    if (page)
+    s = page ? s : map_segment();
+    if (s)
+        store_release(&hint, (void *)s); /* release E7 */
+    if (page || !s)
         return page;
     page = page_at(s, 0);
     page->segment = s;
@@ -325,10 +325,10 @@ first_cell(struct wn_page *page)
 static struct wn_page *
 open_page(struct wn_record *r, uint32_t cell)
 {
-    struct wn_page *page = r->spare_page;
+    struct wn_page *page = r->spare_page ? r->spare_page : take_page();
 
     r->spare_page = NULL;
-    if (!page && !(page = take_page()))
+    if (!page)
         return NULL;
     store_relaxed(&page->owner, 0u); /* stopped in between (fork), it is nobody's */
     compiler_barrier();

@@ -391,7 +391,9 @@ wn_death_go_on(struct wn_record *r)
     while (budget > 0 && (r->partial || has_dying(r, &a))) {
         long cost = r->partial ? 0 : bury_plain(r, &a);
 
-        if (!cost && !(cost = bury_any(r, &a, &budget)))
+        if (!cost)
+            cost = bury_any(r, &a, &budget);
+        if (!cost)
             break;
         seal_if_due(r);
         budget -= cost;

@@ -19,7 +19,7 @@
 void
 wn_explain_edge(struct wn_text *text, const struct wn_type *type, enum wn_edge kind, size_t number)
 {
-    const char *const *names = load_acquire(&type->slot_names); /* acquire E40 */
+    const char *const *names = (const char *const *)load_acquire(&type->slot_names); /* acquire E40 */
 
     switch (kind) {
     case WN_EDGE_SLOT:
@@ -114,7 +114,7 @@ say_units(struct wn_text *t, struct wane_header *h, uint64_t w0, uint64_t w1)
     wn_text_print(t, "  units: %lld = %lld counted by its owner + %lld in the shared word", (long long)units, (long long)local,
                   (long long)(wn_count(w1) - (w1 & WN_SHARED ? WN_SHARE_BIAS : 0)));
     if (w1 & WN_SHARED)
-        wn_text_print(t, " + %lld on records", (long long)(apart + WN_SHARE_BIAS));
+        wn_text_print(t, " + %lld on records", (long long)apart + WN_SHARE_BIAS);
     wn_text_string(t, "\n");
     return units;
 }

@@ -117,19 +117,23 @@ find_paths(struct search *s)
     int rc;
 
     wn_walk_prepare();
-    if ((rc = wn_set_copy(&s->set)))
+    rc = wn_set_copy(&s->set);
+    if (rc)
         return rc;
-    if (!(s->step = wn_calloc((size_t)s->set.count + 1, sizeof *s->step)))
+    s->step = wn_calloc((size_t)s->set.count + 1, sizeof *s->step);
+    if (!s->step)
         return -ENOMEM;
     s->counts = true;
-    if ((rc = wn_walk_run(&s->walk)))
+    rc = wn_walk_run(&s->walk);
+    if (rc)
         return rc;
     s->counts = false;
     for (uint32_t i = 0; i < s->set.count; i++)
         s->step[i].depth = s->step[i].held > 0 ? 0 : FAR;
     for (int i = 0; i < MOST_WALKS; i++) {
         s->changed = false;
-        if ((rc = wn_walk_run(&s->walk)) || !s->changed)
+        rc = wn_walk_run(&s->walk);
+        if (rc || !s->changed)
             return rc;
     }
     return 0;

@@ -20,7 +20,7 @@
 
 #define MAGIC     "wanepage"
 #define VERSION   1
-#define BYTES     (256 * 1024)
+#define BYTES     ((size_t)256 * 1024)
 #define HEAD      64
 #define PERIOD_NS UINT64_C(250000000)
 

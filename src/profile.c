@@ -20,7 +20,7 @@
 #include "proto.h"
 #include "registry.h"
 
-#define USUAL_PERIOD (512 * 1024)
+#define USUAL_PERIOD ((size_t)512 * 1024)
 #define MOST_FRAMES  64
 #define MOST_STACKS  32768 /* others are counted by type alone */
 #define BUCKETS      4096
@@ -74,11 +74,14 @@ static double
 exponential(uint64_t *seed)
 {
     for (double whole = 0;; whole++) {
-        double first = uniform(seed), last = first, next;
+        double first = uniform(seed), last = first, next = uniform(seed);
         bool   odd = true;
 
-        for (; (next = uniform(seed)) < last; last = next)
+        while (next < last) {
             odd = !odd;
+            last = next;
+            next = uniform(seed);
+        }
         if (odd)
             return whole + first;
     }
@@ -121,7 +124,8 @@ find_stack(struct wane_atomic_ptr *place, uint32_t type, uint32_t depth, void *c
 {
     struct stack *s = load_acquire(place); /* acquire E8 */
 
-    while (s && (s->type != type || s->depth != depth || (depth && memcmp(s->pc, pc, depth * sizeof *pc) != 0)))
+    while (s && (s->type != type || s->depth != depth ||
+                 (depth && memcmp((const void *)s->pc, (const void *)pc, depth * sizeof *pc) != 0)))
         s = s->next;
     return s;
 }
@@ -137,7 +141,7 @@ new_stack(struct wane_atomic_ptr *place, uint32_t type, uint32_t depth, void *co
     s->type = type;
     s->depth = depth;
     if (depth)
-        memcpy(s->pc, pc, depth * sizeof *pc);
+        memcpy((void *)s->pc, (const void *)pc, depth * sizeof *pc);
     fetch_add_relaxed(&stacks, UINT64_C(1));
     do
         s->next = old; /* somebody may push the same stack meanwhile: the sums are right, in two places */

@@ -54,9 +54,9 @@ bit_of(uintptr_t a)
 static void *
 have(struct wane_atomic_ptr *place, size_t bytes)
 {
-    void *there = load_acquire(place), *made;
+    void *there = load_acquire(place), *made = there ? NULL : wn_calloc(1, bytes);
 
-    if (there || !(made = wn_calloc(1, bytes)))
+    if (!made)
         return there;
     if (cas_acq_rel(place, &there, made)) /* acq_rel E40: an empty table */
         return made;
@@ -132,12 +132,13 @@ copy_leaf(struct wn_set *set, struct leaf *l, uintptr_t base)
     uint32_t              n = 0;
 
     if (!(set->leaves & (set->leaves + 1))) { /* 2^k - 1 are there: room for twice as many */
-        more = wn_realloc(set->leaf, ((size_t)set->leaves + 1) * 2 * sizeof(struct wn_leaf_copy *));
+        more = (struct wn_leaf_copy **)wn_realloc((void *)set->leaf, ((size_t)set->leaves + 1) * 2 * sizeof *more);
         if (!more)
             return false;
         set->leaf = more;
     }
-    if (!(c = wn_malloc(sizeof *c)))
+    c = wn_malloc(sizeof *c);
+    if (!c)
         return false;
     c->base = base;
     c->rank = set->count;
@@ -152,7 +153,7 @@ copy_leaf(struct wn_set *set, struct leaf *l, uintptr_t base)
     }
     set->count += n;
     set->leaf[set->leaves++] = c;
-    return true;
+    return true; /* NOLINT(analyzer-malloc-leak): the set has it */
 }
 
 static int
@@ -191,7 +192,7 @@ wn_set_free(struct wn_set *set)
 {
     for (uint32_t i = 0; i < set->leaves; i++)
         wn_free(set->leaf[i]);
-    wn_free(set->leaf);
+    wn_free((void *)set->leaf);
     *set = (struct wn_set){0};
 }
 

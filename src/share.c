@@ -191,7 +191,8 @@ wane_share(void *object)
     int                     rc = -ENOMEM;
 
     wn_arrive(object);
-    if (wn_node_reserve(r) && (c = reserve_common(h)))
+    c = wn_node_reserve(r) ? reserve_common(h) : NULL;
+    if (c)
         rc = share_in(c, h, r);
     wn_scope_close(opened);
     return rc;

@@ -28,6 +28,7 @@
 #define FIELDS     12
 #define OUTSIDE    9 /* the field of what holds a node from outside */
 #define ROOT_NODES 2u
+#define NODES_AT_ONCE 64u /* read back from the temporary file */
 #define MOST_GATHERED (4u << 20) /* bytes of nodes or edges in memory */
 
 static const char meta[] =
@@ -200,7 +201,7 @@ number_strings(struct writer *w)
 static void
 write_type(struct wn_text *out, struct wn_type *t)
 {
-    const char *const *names = load_acquire(&t->slot_names); /* acquire E40 */
+    const char *const *names = (const char *const *)load_acquire(&t->slot_names); /* acquire E40 */
 
     wn_text_string(out, ",\n");
     wn_text_json(out, t->name);
@@ -244,27 +245,35 @@ count_held(const struct writer *w)
 
 /* The temporary file has all numbers but what is held from outside. */
 static void
-write_nodes(struct writer *w)
+write_node(struct writer *w, const uint64_t from[FIELDS - 1], int64_t held)
 {
     uint64_t number[FIELDS];
-    FILE    *from = fdopen(dup(w->nodes.fd), "r");
 
-    if (!from) {
-        w->out.error = -errno;
-        return;
+    memcpy(number, from, OUTSIDE * sizeof *number);
+    number[OUTSIDE] = held > 0 ? (uint64_t)held : 0;
+    memcpy(&number[OUTSIDE + 1], &from[OUTSIDE], (FIELDS - 1 - OUTSIDE) * sizeof *number);
+    wn_text_string(&w->out, ",");
+    add_numbers(&w->out, number);
+    if (w->out.used >= WN_TEXT_FULL)
+        (void)wn_text_flush(&w->out);
+}
+
+static void
+write_nodes(struct writer *w)
+{
+    uint64_t from[NODES_AT_ONCE][FIELDS - 1];
+
+    for (uint32_t i = 0; i < w->set.count && !w->out.error; i += NODES_AT_ONCE) {
+        uint32_t more = w->set.count - i, n = more < NODES_AT_ONCE ? more : NODES_AT_ONCE;
+        ssize_t  got = pread(w->nodes.fd, from, n * sizeof from[0], (off_t)(i * sizeof from[0]));
+
+        if (got != (ssize_t)(n * sizeof from[0])) {
+            w->out.error = got < 0 ? -errno : -EIO;
+            return;
+        }
+        for (uint32_t k = 0; k < n; k++)
+            write_node(w, from[k], w->held[i + k]);
     }
-    rewind(from);
-    for (uint32_t i = 0; i < w->set.count && !w->out.error; i++) {
-        if (fread(number, sizeof *number, FIELDS - 1, from) != FIELDS - 1)
-            w->out.error = -EIO;
-        memmove(&number[OUTSIDE + 1], &number[OUTSIDE], (FIELDS - 1 - OUTSIDE) * sizeof *number);
-        number[OUTSIDE] = w->held[i] > 0 ? (uint64_t)w->held[i] : 0;
-        wn_text_string(&w->out, ",");
-        add_numbers(&w->out, number);
-        if (w->out.used >= WN_TEXT_FULL)
-            (void)wn_text_flush(&w->out);
-    }
-    fclose(from);
 }
 
 static void
@@ -288,7 +297,7 @@ write_file(struct writer *w)
 
     wn_text_string(&w->out, meta);
     wn_text_print(&w->out, "\"node_count\":%llu,\"edge_count\":%llu,\"trace_function_count\":0},\n\"nodes\":[",
-                  (unsigned long long)w->set.count + ROOT_NODES, (unsigned long long)(w->edge_count + roots));
+                  (unsigned long long)w->set.count + ROOT_NODES, (unsigned long long)w->edge_count + roots);
     add_numbers(&w->out, (uint64_t[FIELDS]){NODE_SYNTHETIC, STRING_EMPTY, 1, 0, roots});
     wn_text_string(&w->out, ",");
     add_numbers(&w->out, (uint64_t[FIELDS]){NODE_SYNTHETIC, STRING_ROOTS, 3});
@@ -309,7 +318,10 @@ prepare(struct writer *w)
     if (w->nodes.fd < 0 || w->edges.fd < 0)
         return w->nodes.fd < 0 ? w->nodes.fd : w->edges.fd;
     wn_walk_prepare();
-    if ((rc = wn_set_copy(&w->set)) || (rc = number_strings(w)))
+    rc = wn_set_copy(&w->set);
+    if (!rc)
+        rc = number_strings(w);
+    if (rc)
         return rc;
     w->held = wn_calloc((size_t)w->set.count + 1, sizeof *w->held);
     return w->held ? 0 : -ENOMEM;

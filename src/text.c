@@ -20,7 +20,7 @@ wn_text_init(struct wn_text *text, int fd)
 static bool
 have_room(struct wn_text *text, size_t bytes)
 {
-    size_t room = text->room ? text->room : 2 * WN_TEXT_FULL;
+    size_t room = text->room ? text->room : (size_t)2 * WN_TEXT_FULL;
     char  *data;
 
     if (text->error)
@@ -29,7 +29,8 @@ have_room(struct wn_text *text, size_t bytes)
         return true;
     while (room < text->used + bytes)
         room *= 2;
-    if (!(data = wn_realloc(text->data, room))) {
+    data = wn_realloc(text->data, room);
+    if (!data) {
         text->error = -ENOMEM;
         return false;
     }

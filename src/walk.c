@@ -145,7 +145,8 @@ batch(struct wn_walk *walk)
             resume(walk);
             continue;
         }
-        if (!(address = wn_set_next(walk->set, &walk->place)))
+        address = wn_set_next(walk->set, &walk->place);
+        if (!address)
             return false;
         walk->sight.rank = walk->rank++;
         walk->part = wn_part_first();

@@ -197,7 +197,7 @@ hold(struct wane_header *h)
 
     if ((w0 & WN_OWNER_MASK) != wane_self.me || wn_is_gone(load_acquire(&h->word1)))
         return upgrade(h);
-    if (__builtin_expect(w0 & WANE_LOCAL_LIMIT, 0))
+    if (__builtin_expect((w0 & WANE_LOCAL_LIMIT) != 0, 0))
         return retain_own(h);
     store_relaxed(&h->word0, w0 + 1); /* biased to me: it lives, and nobody reviews it */
     return wn_payload(h);

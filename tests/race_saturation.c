@@ -144,6 +144,23 @@ bias_12_local_count_reaches_its_width(void **state)
     }
 }
 
+/* So do upgrades. */
+static void
+bias_12_upgrades_at_its_width(void **state)
+{
+    void *weak = wane_weak(w.x);
+
+    (void)state;
+    WANE_SECTION
+    {
+        set_local(WANE_LOCAL_LIMIT - 1);
+        for (int i = 0; i < RETAINS; i++)
+            assert_ptr_equal(wane_weak_get(weak), w.x);
+        assert_int_equal(wn_local(word0()), WANE_LOCAL_LIMIT);
+    }
+    wane_release(weak);
+}
+
 /* A merge whose sum is beyond the limit saturates. */
 static void
 a_merge_beyond_the_limit_is_immortal(void **state)
@@ -234,6 +251,7 @@ main(void)
         RACE(cnt_02_shared_count_saturates),
         RACE(negative_count_saturates),
         RACE(bias_12_local_count_reaches_its_width),
+        RACE(bias_12_upgrades_at_its_width),
         RACE(a_merge_beyond_the_limit_is_immortal),
         RACE(versions_and_flags_survive_the_borrow),
         RACE(an_immortal_object_in_a_ring),

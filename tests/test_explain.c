@@ -8,6 +8,8 @@
 #include <signal.h>
 
 #include <wane/collector.h>
+#include <wane/containers.h>
+#include <wane/weakmap.h>
 
 static void
 explained(const void *object, const char *const *words)
@@ -80,9 +82,87 @@ obs_21_rarer_states(void **state)
     assert_int_equal(collect_patiently(WANE_ALL, NULL), 0);
     explained(holder, (const char *[]){"age ", "held by 1 slot of", "1 time from outside", "    node @", NULL});
     assert_int_equal(wane_freeze(), 0);
+    explained(holder, (const char *[]){"frozen: collections leave it out", NULL});
     wane_release(node_new());
     assert_int_equal(wane_unfreeze(), 0);
     wane_release(holder);
+}
+
+static void
+obs_21_candidates(void **state)
+{
+    struct node *n = node_new();
+
+    (void)state;
+    WANE_SECTION
+    {
+        wane_retain(n);
+        wane_release(n);
+    }
+    explained(n, (const char *[]){"units: 1", "a candidate: noted by its owner", NULL});
+    wane_release(n);
+}
+
+/* What holds it: too many to name them all, an element, and by way of a weak map. */
+static void
+obs_21_kinds_of_holders(void **state)
+{
+    struct wide         *w = wide_new(40);
+    struct wane_vec     *vec = wane_vec_new();
+    struct wane_weakmap *map = wane_weakmap_new();
+    struct node         *n = node_new(), *key = node_new();
+
+    (void)state;
+    for (size_t i = 0; i < w->count; i++)
+        wane_set(&w->slot[i], n);
+    wane_retain(w);
+    wane_release(w); /* others may come to it from here on: its callback is called */
+    explained(n, (const char *[]){"held by 40 slots", "    .. and 8 more\n", NULL});
+    wane_release(w);
+    expect_disposed(1);
+    wane_barrier();
+    assert_int_equal(wane_vec_push(vec, wane_retain(n)), 0);
+    assert_int_equal(wane_weakmap_set(map, key, n), 0);
+    explained(n, (const char *[]){"held by 2 slots", "[0]\n", NULL});
+    wane_release(vec);
+    wane_release(map);
+    wane_release(n);
+    wane_release(key);
+}
+
+static int
+explain_an_immortal_one(void *fd)
+{
+    struct node *n = node_new();
+
+    wane_immortal(n);
+    return wane_explain(n, *(int *)fd);
+}
+
+static void
+obs_21_the_immortal(void **state)
+{
+    struct report r;
+    struct child  c;
+
+    (void)state;
+    skip_where_children_have_no_memory();
+    r = report_open();
+    c = run_child(explain_an_immortal_one, &r.fd);
+    assert_child_ok(&c);
+    assert_report_says(&r, (const char *[]){"of type 'node'", "  immortal\n", NULL});
+    report_close(&r);
+}
+
+/* The first of all. */
+static void
+obs_22_never_observed(void **state)
+{
+    struct node *n = node_new();
+
+    (void)state;
+    explained(n, (const char *[]){"units: 1", "its holders are not known: wane_observe is off\n", NULL});
+    wane_release(n);
 }
 
 static void
@@ -124,6 +204,7 @@ obs_23_who_holds_grace_periods_up(void **state)
 {
     struct node      *n = node_new(), *other = node_new();
     pthread_t         thread;
+    struct report     json = report_open();
     struct wane_stats s;
     uint64_t          end = now_ms() + WATCHDOG_MS;
 
@@ -137,6 +218,9 @@ obs_23_who_holds_grace_periods_up(void **state)
         nap();
         wane_stats(&s);
     } while (!s.stalled_nanoseconds && now_ms() < end);
+    assert_int_equal(wane_stats_json_write(json.fd), 0);
+    assert_report_says(&json, (const char *[]){"\"stalled\":[{\"tid\":", "\"thread\":\"sits-inside\"}]", NULL});
+    report_close(&json);
     explained(n, (const char *[]){"units: 2", "2 times", "displaced units that wait, of all objects: 1",
                                   "grace periods wait for thread", NULL});
     pipe_wake(&blocked);
@@ -189,6 +273,7 @@ obs_25_where_a_stalled_thread_is(void **state)
     signal(SIGUSR2, SIG_IGN);
     assert_int_equal(wane_stall_signal(SIGUSR2), -EBUSY);
     assert_int_equal(wane_stall_signal(4711), -EINVAL);
+    assert_int_equal(wane_stall_signal(SIGKILL), -EINVAL);
     assert_int_equal(wane_stall_signal(SIGRTMIN + 3), 0);
     assert_int_equal(wane_on_stall(1, write_it, NULL), 0);
     pipe_open(&blocked);
@@ -239,6 +324,24 @@ obs_24_leaks_have_paths(void **state)
     report_close(&r);
 }
 
-SCENE_MAIN(OBSERVED(obs_20_states_in_words), OBSERVED(obs_21_rarer_states), OBSERVED(obs_22_without_the_registry),
-           OBSERVED(obs_23_who_holds_grace_periods_up), OBSERVED(obs_24_leaks_have_paths),
+/* Garbage that no collection has come to yet is alive, and nothing leads to it. */
+static void
+obs_24_garbage_has_no_path(void **state)
+{
+    struct report r = report_open();
+    bool          was = wane_set_automatic(false);
+
+    (void)state;
+    wane_release(ring_of(&node_type, 3, NULL));
+    assert_int_equal(wane_leak_report(r.fd), 0);
+    assert_report_says(&r, (const char *[]){"3 of type 'node'", "no path was found: a cycle that is not collected yet", NULL});
+    report_close(&r);
+    wane_set_automatic(was);
+    expect_disposed(3);
+}
+
+SCENE_MAIN(SCENE(obs_22_never_observed), OBSERVED(obs_20_states_in_words), OBSERVED(obs_21_rarer_states),
+           OBSERVED(obs_21_candidates), OBSERVED(obs_21_kinds_of_holders), OBSERVED(obs_21_the_immortal),
+           OBSERVED(obs_22_without_the_registry), OBSERVED(obs_23_who_holds_grace_periods_up),
+           OBSERVED(obs_24_leaks_have_paths), OBSERVED(obs_24_garbage_has_no_path),
            OBSERVED(obs_25_where_a_stalled_thread_is))

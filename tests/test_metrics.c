@@ -44,6 +44,27 @@ obs_10_numbers_are_right(void **state)
     wane_release(o);
 }
 
+/* Names that are no UTF-8, byte by byte, and one that is longer than what is usually written at once. */
+static void
+obs_12_names_of_any_kind(void **state)
+{
+    static char             many[200001];
+    static struct wane_type types[] = {{.name = "\xf4\x90\x80\x80 \xc3", .size = 8}, {.name = many, .size = 8}};
+    void                   *o[2];
+    struct report           r = report_open();
+
+    (void)state;
+    memset(many, 'm', sizeof many - 1);
+    for (int i = 0; i < 2; i++)
+        o[i] = wane_new(&types[i]);
+    checked(wane_stats_json_write, "json", "'stats.objects_born>1'");
+    assert_int_equal(wane_stats_json_write(r.fd), 0);
+    assert_report_says(&r, (const char *[]){"\"\\ufffd\\ufffd\\ufffd\\ufffd \\ufffd\"", "\"mmmmmmmm", "mmmmmmmm\"}", NULL});
+    report_close(&r);
+    for (int i = 0; i < 2; i++)
+        wane_release(o[i]);
+}
+
 static void
 obs_11_errors(void **state)
 {
@@ -56,4 +77,4 @@ obs_11_errors(void **state)
     close(full);
 }
 
-SCENE_MAIN(SCENE(obs_10_numbers_are_right), SCENE(obs_11_errors))
+SCENE_MAIN(SCENE(obs_10_numbers_are_right), SCENE(obs_11_errors), SCENE(obs_12_names_of_any_kind))

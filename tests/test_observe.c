@@ -7,6 +7,8 @@
  */
 #include "observe_common.h"
 
+#include <sys/resource.h>
+
 #include <wane/containers.h>
 #include <wane/weakmap.h>
 
@@ -137,6 +139,26 @@ obs_04_what_is_half_made_is_not_traced(void **state)
     wane_release(h); /* others may come to it from here on */
     snapshot_checked("half=1 'half +0 leaf=1' 'half 0 node=1' 'root ? node=0'");
     wane_release(h);
+}
+
+/* More than what is written at once: of names, of nodes, and of edges from outside. */
+static void
+obs_04_many_objects(void **state)
+{
+    static struct wane_vec *outside[8000];
+    static char             name[70001];
+    static struct wane_type named_long_type = {.name = name, .size = 8};
+    void                   *o;
+
+    (void)state;
+    memset(name, 'n', sizeof name - 1);
+    o = wane_new(&named_long_type);
+    for (int i = 0; i < 8000; i++)
+        outside[i] = wane_vec_new();
+    snapshot_checked("wane_vec=8000 'root ? wane_vec=8000'");
+    for (int i = 0; i < 8000; i++)
+        wane_release(outside[i]);
+    wane_release(o);
 }
 
 /* A listener that was never removed holds a session that everybody else has forgotten. */
@@ -287,6 +309,27 @@ obs_06_other_threads_go_on(void **state)
 
 /* ---- What is refused ---------------------------------------------------------------------------------------------------- */
 
+/* Each descriptor that it needs is refused, until there are enough. */
+static void
+few_descriptors(void)
+{
+    struct report r = report_open();
+    struct rlimit before, few;
+    int           rc = -EMFILE, refused = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    for (; rc == -EMFILE && refused < 10; refused += rc == -EMFILE) {
+        few.rlim_cur = (rlim_t)(r.fd + 1 + refused);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        rc = wane_snapshot_write(r.fd);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(rc, 0);
+    assert_true(refused >= 2); /* two files */
+    report_close(&r);
+}
+
 static void
 obs_07_errors(void **state)
 {
@@ -299,6 +342,7 @@ obs_07_errors(void **state)
     assert_int_equal(wane_snapshot_write(full), -ENOSPC);
     close(full);
     assert_int_equal(wane_snapshot_write(-1), -EBADF);
+    few_descriptors();
     assert_int_equal(wane_slot_names(&wrong, NULL), -EINVAL);
 }
 
@@ -349,6 +393,6 @@ obs_09_in_the_child_of_a_fork(void **state)
 
 SCENE_MAIN(OBSERVED(obs_01_edges_have_their_names), OBSERVED(obs_01_nothing_is_a_snapshot_too),
            OBSERVED(obs_02_containers_show_what_they_hold), OBSERVED(obs_03_wide_objects_are_seen_in_parts),
-           OBSERVED(obs_04_what_is_half_made_is_not_traced), OBSERVED(obs_05_the_path_of_a_leak),
+           OBSERVED(obs_04_what_is_half_made_is_not_traced), OBSERVED(obs_04_many_objects), OBSERVED(obs_05_the_path_of_a_leak),
            OBSERVED(obs_06_other_threads_go_on), OBSERVED(obs_07_errors), OBSERVED(obs_08_only_while_it_is_on),
            OBSERVED(obs_09_in_the_child_of_a_fork))

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_oom_memory.c - soft references, caches, spilling and pressure callbacks while each of their allocations fails once
+ * test_oom_memory.c - soft references, caches, spilling, pressure callbacks and what is written about objects, while each
+ * of their allocations fails once
  */
 #include "oom.h"
 
 #include <wane/memory.h>
+#include <wane/observe.h>
 
 #define PAGE 8192
 
@@ -67,6 +69,71 @@ use_callbacks(void)
     assert_int_equal(wane_off_pressure(nothing, NULL), rc == 0);
 }
 
+/* What says that it is written is written to its end. */
+static void
+written(int (*write_to)(int fd), const char *end)
+{
+    FILE *f = tmpfile();
+    char  text[8] = "";
+    off_t size;
+    int   rc;
+
+    assert_non_null(f);
+    rc = write_to(fileno(f));
+    assert_true(rc == 0 || rc == -ENOMEM);
+    size = lseek(fileno(f), 0, SEEK_END);
+    if (rc == 0) {
+        assert_true(size >= (off_t)strlen(end));
+        assert_int_equal(pread(fileno(f), text, strlen(end), size - (off_t)strlen(end)), strlen(end));
+        assert_string_equal(text, end);
+    }
+    fclose(f);
+}
+
+static struct node *explained;
+
+static int
+explain(int fd)
+{
+    return wane_explain(explained, fd);
+}
+
+static void
+use_observation(void)
+{
+    struct node *holder = node_try(&node_type);
+
+    explained = node_try(&node_type);
+    if (holder)
+        wane_set(&holder->a, explained);
+    written(wane_snapshot_write, "]}\n");
+    written(wane_metrics_write, "# EOF\n");
+    written(wane_stats_json_write, "}\n");
+    written(wane_leak_report, "\n");
+    if (explained)
+        written(explain, "\n");
+    wane_release(explained);
+    wane_release(holder);
+}
+
+/* A type that is new each time has a stack of its own. */
+static void
+use_profile(void)
+{
+    static struct wane_type kinds[64];
+    static unsigned         used;
+    struct wane_type       *kind = &kinds[used++ % 64];
+    struct node            *n;
+    int                     rc = wane_profile(1);
+
+    assert_true(rc == 0 || rc == -ENOMEM);
+    if (!kind->name)
+        *kind = (struct wane_type){.name = "kind", .size = sizeof(struct node), .dispose = node_dispose};
+    n = node_try(kind);
+    written(wane_profile_write, "");
+    wane_release(n);
+}
+
 /* The k-th allocation fails, for k = 1, 2 .. until none does. */
 static void
 fail_each(void (*use)(void))
@@ -102,11 +169,30 @@ mem_02_pressure_callbacks_without_memory(void **state)
     fail_each(use_callbacks);
 }
 
+static void
+mem_02_snapshots_and_reports_without_memory(void **state)
+{
+    (void)state;
+    wane_observe(true);
+    fail_each(use_observation);
+    wane_observe(false);
+}
+
+static void
+mem_02_profiles_without_memory(void **state)
+{
+    (void)state;
+    fail_each(use_profile);
+    assert_int_equal(wane_profile(0), 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {OOM(mem_02_soft_references_without_memory), OOM(mem_02_caches_without_memory),
-                                       OOM(mem_02_pressure_callbacks_without_memory)};
+                                       OOM(mem_02_pressure_callbacks_without_memory),
+                                       OOM(mem_02_snapshots_and_reports_without_memory),
+                                       OOM(mem_02_profiles_without_memory)};
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, scene_shutdown);

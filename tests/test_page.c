@@ -4,6 +4,8 @@
  */
 #include "observe_common.h"
 
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <wane/collector.h>
@@ -39,11 +41,12 @@ obs_30_from_outside(void **state)
 
     (void)state;
     default_path(path, getpid());
+    assert_int_equal(prctl(PR_SET_NAME, "shows-its-page"), 0); /* under memcheck the program's name is another */
     assert_int_equal(wane_page_open(NULL), 0);
     assert_int_equal(wane_page_open(NULL), -EALREADY);
     assert_int_equal(stat(path, &s), 0);
     assert_int_equal(s.st_mode & 07777, 0600);
-    top_says(path, 0, (const char *[]){"wane-top: process", "test_page", "3 alive", "type", "node", NULL});
+    top_says(path, 0, (const char *[]){"wane-top: process", "shows-its-page", "3 alive", "type", "node", NULL});
     wane_page_close();
     assert_int_equal(stat(path, &s), -1);
     top_says(path, 1, (const char *[]){"there is no page", NULL});
@@ -130,6 +133,47 @@ obs_33_forks(void **state)
     wane_release(n);
 }
 
+/* A type whose name is longer than the page: it is left out, and what is shown says so. */
+static void
+obs_35_no_room_for_a_type(void **state)
+{
+    static char             name[300001];
+    static struct wane_type long_type = {.name = name, .size = 8};
+    struct report           page = report_open();
+    void                   *o;
+
+    (void)state;
+    memset(name, 'n', sizeof name - 1);
+    o = wane_new(&long_type);
+    unlink(page.path);
+    assert_int_equal(wane_page_open(page.path), 0);
+    top_says(page.path, 0, (const char *[]){"1 alive", "and 1 types for which the page has no room", NULL});
+    wane_page_close();
+    close(page.fd);
+    wane_release(o);
+}
+
+/* No room for the file, or no permission to grow it so far: none is left. */
+static void
+obs_31_no_room_for_the_file(void **state)
+{
+    struct report page = report_open();
+    struct rlimit before, small;
+
+    (void)state;
+    unlink(page.path);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 100;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(wane_page_open(page.path), -EFBIG);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(access(page.path, F_OK), -1);
+    close(page.fd);
+}
+
 /* Without threads of the library's, steps write it. */
 static void
 obs_34_steps_write(void **state)
@@ -148,4 +192,5 @@ obs_34_steps_write(void **state)
 }
 
 SCENE_MAIN(SCENE(obs_30_from_outside), SCENE(obs_31_files_of_others_stay), SCENE(obs_32_what_the_dead_leave),
-           SCENE(obs_33_forks), SCENE(obs_34_steps_write))
+           SCENE(obs_33_forks), SCENE(obs_34_steps_write), SCENE(obs_35_no_room_for_a_type),
+           SCENE(obs_31_no_room_for_the_file))

@@ -2,6 +2,7 @@
  *
  * test_profile.c - sampled births: every byte, so that sums are exact; few, so that they are estimates; read by pprof
  */
+#define _GNU_SOURCE /* memmem */
 #include "observe_common.h"
 
 #include <wane/containers.h>
@@ -54,9 +55,12 @@ obs_40_every_byte(void **state)
 {
     struct node     *n[4];
     struct wane_vec *v;
-    char             wishes[512];
+    char             wishes[512], program[256];
+    ssize_t          length = readlink("/proc/self/exe", program, sizeof program - 1); /* memcheck's own in /proc/PID/exe */
 
     (void)state;
+    assert_true(length > 0);
+    program[length] = 0;
     wane_release(asks_for_one()); /* not seen */
     assert_int_equal(wane_profile(1), 0);
     for (int i = 0; i < 4; i++)
@@ -70,8 +74,7 @@ obs_40_every_byte(void **state)
     wane_release(n[2]);                   /* its death is */
     expect_disposed(8);
     snprintf(wishes, sizeof wishes, "node.alloc_objects=8 node.alloc_space=%zu node.inuse_objects=2 node.inuse_space=%zu "
-             "wane_vec.inuse_objects=1 --pprof /proc/%d/exe asks_for_one asks_for_a_vector", 8 * NODE_BYTES, 2 * NODE_BYTES,
-             (int)getpid());
+             "wane_vec.inuse_objects=1 --pprof %s asks_for_one asks_for_a_vector", 8 * NODE_BYTES, 2 * NODE_BYTES, program);
     profile_checked(wishes);
     wane_release(n[0]);
     wane_release(n[3]);
@@ -101,6 +104,34 @@ obs_41_estimates(void **state)
     profile_checked("node.inuse_objects=0 large.inuse_objects=0 large.alloc_objects=5");
 }
 
+/* More samples than there is room for: the profile says so, and what it has seen born it sees die. */
+static void
+obs_43_more_samples_than_room(void **state)
+{
+    enum { MANY = 50000 };
+    struct node  **n = calloc(MANY, sizeof *n);
+    struct report  r = report_open();
+    char          *text;
+    struct stat    s;
+
+    (void)state;
+    assert_non_null(n);
+    assert_int_equal(wane_profile(1), 0);
+    for (int i = 0; i < MANY; i++)
+        n[i] = node_new();
+    assert_int_equal(wane_profile(0), 0);
+    assert_int_equal(wane_profile_write(r.fd), 0);
+    text = report_text(&r);
+    assert_int_equal(fstat(r.fd, &s), 0);
+    assert_non_null(memmem(text, (size_t)s.st_size, " samples had no room", strlen(" samples had no room")));
+    free(text);
+    report_close(&r);
+    for (int i = 0; i < MANY; i++)
+        wane_release(n[i]);
+    free(n);
+    profile_checked("node.inuse_objects=0");
+}
+
 static void
 obs_42_errors(void **state)
 {
@@ -112,4 +143,4 @@ obs_42_errors(void **state)
     close(full);
 }
 
-SCENE_MAIN(SCENE(obs_40_every_byte), SCENE(obs_41_estimates), SCENE(obs_42_errors))
+SCENE_MAIN(SCENE(obs_40_every_byte), SCENE(obs_41_estimates), SCENE(obs_42_errors), SCENE(obs_43_more_samples_than_room))

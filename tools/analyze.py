@@ -22,7 +22,8 @@ CHECKS = ",".join(("-*", "clang-analyzer-*", "bugprone-*",
                    "-clang-analyzer-security.insecureAPI.*",        # asks for memcpy_s
                    "-bugprone-casting-through-void",                # how one says that the alignment is meant (-Wcast-align)
                    "-bugprone-easily-swappable-parameters", "-bugprone-reserved-identifier"))  # taste; _GNU_SOURCE
-RESULTS = pathlib.Path(__file__).resolve().parent.parent / "build/check/results.json"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "build/check/results.json"
 OPTIONS_WITH_VALUE = {"-o", "-MF", "-MQ"}
 
 
@@ -40,7 +41,7 @@ def flags(command):
 def units(build):
     """(file, flags) of what the library is made of."""
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        if re.match(r"src/lib(wane\.so|ck_glue)", entry["output"]):
+        if re.match(r"src/lib(wane\.so|wane_rare|ck_glue)", entry["output"]):
             yield (pathlib.Path(entry["directory"]) / entry["file"]).resolve(), flags(entry["command"])
 
 
@@ -90,6 +91,9 @@ def analyze(build, names):
     chosen = [(path, options) for path, options in units(build) if not names or path.name in names]
     if not program or not chosen:
         sys.exit("no clang-tidy" if chosen else "no such source")
+    forgotten = not names and {path.name for path in (ROOT / "src").glob("*.c")} - {path.name for path, _ in chosen} - {"step.c"}
+    if forgotten:
+        sys.exit(f"not in the library's targets: {' '.join(sorted(forgotten))}")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         work = [job for path, options in chosen
                 for job in (pool.submit(gcc, build, path, options), pool.submit(tidy, program, build, path, options))]
