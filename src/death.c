@@ -279,8 +279,7 @@ give(struct wn_record *r, struct wane_header *h)
     const struct wn_type *t = wn_type_of(h);
     uint64_t              w0 = load_relaxed(&h->word0);
 
-    if (t->dispose || t->finalize || (w0 & WANE_QUIET && t->traced) || !wn_count_is_plain_death(h, w0, r) ||
-        wn_may_be_looked_at(h)) {
+    if (!t->is_silent || (w0 & WANE_QUIET && t->traced) || !wn_count_is_plain_death(h, w0, r) || wn_may_be_looked_at(h)) {
         wn_unit_give(h);
         return;
     }
@@ -331,10 +330,11 @@ static inline long
 bury_plain(struct wn_record *r, struct ahead *a)
 {
     struct wane_header   *h = r->dying;
-    const struct wn_type *t = wn_type_of(h);
+    const struct wn_type *t = wn_type_at_hand(h);
+    uint64_t              w1 = load_acquire(&h->word1);
     long                  cost = WN_COST_OBJECT;
 
-    if (t->trace || t->dispose || (load_acquire(&h->word1) & WN_WEAK))
+    if ((!t->is_silent && (t->trace || t->dispose)) || (w1 & WN_WEAK))
         return 0;
     r->dying = wn_link(h);
     compiler_barrier(); /* as in begin */
@@ -347,7 +347,12 @@ bury_plain(struct wn_record *r, struct ahead *a)
         give_later(r, a, held);
         cost += WN_COST_OBJECT;
     }
-    bury(r, h, t);
+    if (t->is_silent && !(w1 & WN_MERGED)) { /* as bury does it */
+        wn_count_death(r, t, h);
+        wn_free_now(r, h, t, t->bytes);
+    } else {
+        bury(r, h, t);
+    }
     return cost;
 }
 

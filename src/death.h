@@ -66,7 +66,7 @@ void wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_
 
 void wn_count_death_spare(const struct wn_type *type, size_t size);
 
-static inline void
+static inline __attribute__((always_inline)) void
 wn_count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h)
 {
     struct wn_type_counts *counts = wn_type_counts(r, t->id);
@@ -82,7 +82,7 @@ wn_count_death(struct wn_record *r, const struct wn_type *t, struct wane_header 
     wn_counter_add_end(&counts->died, 1);
 }
 
-static inline void
+static inline __attribute__((always_inline)) void
 wn_free_now(struct wn_record *r, struct wane_header *h, const struct wn_type *t, size_t bytes)
 {
     WN_STEP("death:free");

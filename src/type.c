@@ -55,7 +55,8 @@ copy(struct wane_type *d)
     t->sized = d->flags & WANE_SIZED;
     t->owns_first = d->flags & WANE_OWNS_FIRST;
     t->traced_early = d->flags & WANE_TRACED_EARLY;
-    t->is_plain = !t->traced && !t->sized && !t->dispose && !t->finalize;
+    t->is_silent = !t->trace && !t->sized && !t->dispose && !t->finalize;
+    t->is_plain = t->is_silent && !t->traced;
     t->prefix = t->sized || t->finalize ? sizeof(struct wn_prefix) : 0;
     t->can_hold = t->traced && !t->prefix;
     t->bytes = t->prefix + sizeof(struct wane_header) + t->size;

@@ -23,6 +23,7 @@ struct wn_type {
     bool               traced; /* may hold slots: can be a candidate */
     bool               sized;
     bool               is_plain; /* no slots, no callbacks, no prefix: its death has no consequence */
+    bool               is_silent; /* the same, but for declared slots */
     bool               can_hold; /* a store into an object in nobody's slot need make no candidate (slot.c) */
     bool               traced_early; /* its callback may be called from birth on */
     bool               owns_first;   /* the payload begins with a pointer to an object of which it owns a unit */
@@ -66,6 +67,13 @@ wn_type_of(const struct wane_header *h)
     if (__builtin_expect(!t, 0))
         wn_not_an_object(h);
     return t;
+}
+
+/* The same of what the library itself has put on a list. */
+static inline struct wn_type *
+wn_type_at_hand(const struct wane_header *h)
+{
+    return load_relaxed(&wn_types[wn_type_id(load_relaxed(&h->word0))]); /* relaxed: it was looked at before */
 }
 
 /* Show every slot. The caller is in a section and holds h, or holds its dead memory. */
