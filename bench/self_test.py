@@ -10,6 +10,7 @@ import xml.etree.ElementTree
 
 import figures
 import peers
+import pictures
 import plot
 import report
 import workloads
@@ -88,6 +89,19 @@ def drawn(results):
     expect("failed peers too", "- Arc: failed: SIGABRT stack overflow" in text, True)
 
 
+def series():
+    call = {"name": "wane_get", "count": 5000, "p50": 40, "p99": 80, "p99.9": 200, "p99.99": 900, "max": 5000}
+    expect("no more percentiles than calls", pictures.by_rarity(call), [(2, 40), (100, 80), (1000, 200), (5000, 5000)])
+    latency = {"live": 10, "calls": [call, dict(call, name="wane_vec_get")], "gaps": [call, call]}
+    row = {"part": "rate", "name": "  a cost", "unit": "ns", "sizes": [1, 10], "costs": [5.0, 50.0], "exponent": 1.0}
+    drawn_of = dict(pictures.of_latency(latency)) | dict(pictures.of_growth({"rows": [row]}))
+    expect("pictures of latency and growth", list(drawn_of), ["latency", "latency-gaps", "growth-rate"])
+    expect("the calls in it", ("wane_get" in drawn_of["latency"], "wane_vec_get" in drawn_of["latency"]), (True, False))
+    expect("the exponent in it", "1.00 a cost, ns" in drawn_of["growth-rate"], True)
+    for svg in drawn_of.values():
+        xml.etree.ElementTree.fromstring(svg)
+
+
 def tables():
     for n, threads in ((64, 1), (6400, 2), (64 * 65, 1)):
         expect("sum of blocks", workloads.blocks(n, threads), threads * sum(b % 64 + 1 for b in range(n // 64)))
@@ -109,6 +123,7 @@ def main():
     comparison(results)
     labels()
     drawn(results)
+    series()
     tables()
     return 1 if failures else 0
 
