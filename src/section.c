@@ -31,6 +31,7 @@
 #include "life.h"
 #include "step.h"
 #include "tend.h"
+#include "thread.h"
 
 #define MOST_TOLD 10
 
@@ -181,6 +182,7 @@ static void
 initialise(void)
 {
     wn_grace_init();
+    wn_threads_init();
     has_exit_key = pthread_key_create(&exit_key, thread_exits) == 0;
     wn_life_init();
 }

@@ -1,21 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* pthread_timedjoin_np, pthread_setname_np */
+#define _GNU_SOURCE /* pthread_timedjoin_np, pthread_setname_np, pthread_setaffinity_np */
 #include "thread.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "driver.h"
 #include "memory.h"
+#include "step.h"
 
 #define RETRY_NS UINT64_C(10000000) /* a failed start costs mutators one attempt in this time */
 
 enum { IDLE, STARTING, RUNNING, STOPPING };
 
 static struct wane_atomic32 forbidden;
+static cpu_set_t            everywhere; /* c: where the program might run when the library was loaded */
+static bool                 knows_where;
+
+void
+wn_threads_init(void)
+{
+    knows_where = sched_getaffinity(getpid(), sizeof everywhere, &everywhere) == 0;
+}
 
 bool
 wn_threads_allowed(void)
@@ -39,11 +49,14 @@ create(struct wn_thread *t, void *(*main)(void *))
     pthread_sigmask(SIG_SETMASK, &all, &old);
     error = wn_memory_may_be_had(0) ? pthread_create(&t->id, NULL, main, NULL) : EAGAIN;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (error)
+    if (error) {
         store_relaxed(&t->retry, wn_now() + RETRY_NS);
-    else
-        (void)pthread_setname_np(t->id, t->name);
-    return error;
+        return error;
+    }
+    (void)pthread_setname_np(t->id, t->name);
+    if (knows_where && !WN_MUTANT(driver_where_it_was_made)) /* not on the core of a worker that has pinned itself */
+        (void)pthread_setaffinity_np(t->id, sizeof everywhere, &everywhere);
+    return 0;
 }
 
 bool

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * thread.h - a thread of the library's own: started by the first need, with all signals blocked, stopped at shutdown
+ *
+ * It runs where the program might when the library was loaded. Whoever needs it first may be a worker that has pinned itself to a
+ * core, and would have it there for good. (Go starts its threads from one in a known state, for such reasons.)
  */
 #ifndef WN_THREAD_H
 #define WN_THREAD_H
@@ -16,6 +19,9 @@ struct wn_thread {
     struct wane_atomic64 retry; /* a: after a failure, no attempt before this time */
     pthread_t            id;
 };
+
+/* When the library is loaded. */
+void wn_threads_init(void);
 
 /* May threads be started? After forbidding it, stop the ones that run: none can start any more. */
 bool wn_threads_allowed(void);

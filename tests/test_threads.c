@@ -3,9 +3,11 @@
  * test_threads.c - scenarios of life (LIFE): threads that come and go, also inside sections; threads of the
  * library's own; sections that are open when the runtime is shut down
  */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "scene.h"
 
 #include <dirent.h>
+#include <sched.h>
 
 static wane_slot root;
 
@@ -147,6 +149,69 @@ threads_become(int n)
     return count_threads() <= n;
 }
 
+/* The id of the thread of that name; 0: there is none. */
+static pid_t
+thread_named(const char *name)
+{
+    DIR           *d = opendir("/proc/self/task");
+    struct dirent *e;
+    pid_t          found = 0;
+
+    while (d && !found && (e = readdir(d))) {
+        char  path[300], line[32] = "";
+        FILE *f;
+
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
+        f = fopen(path, "re");
+        if (f && fgets(line, sizeof line, f) && strncmp(line, name, strlen(name)) == 0)
+            found = (pid_t)atol(e->d_name);
+        if (f)
+            fclose(f);
+    }
+    if (d)
+        closedir(d);
+    return found;
+}
+
+static cpu_set_t at_load;
+
+static int
+pinned_worker_comes_first(void *unused)
+{
+    cpu_set_t one, its;
+    uint64_t  end = now_ms() + 10000;
+
+    (void)unused;
+    CPU_ZERO(&one);
+    for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++)
+        if (CPU_ISSET(cpu, &at_load))
+            CPU_SET(cpu, &one);
+    CHILD_CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+    wane_put(&root, leaf_new());
+    wane_clear(&root);
+    do
+        nap();
+    while (now_ms() < end &&
+           (sched_getaffinity(thread_named("wane-driver"), sizeof its, &its) != 0 || !CPU_EQUAL(&its, &at_load)));
+    CHILD_CHECK(now_ms() < end);
+    CHILD_CHECK(sched_getaffinity(0, sizeof its, &its) == 0 && CPU_EQUAL(&its, &one));
+    return 0;
+}
+
+/* A thread pins itself, and is the first to need the background: that is not on its core. */
+static void
+background_runs_where_the_program_might(void **state)
+{
+    struct child c;
+
+    (void)state;
+    skip_where_children_have_no_threads();
+    if (sched_getaffinity(0, sizeof at_load, &at_load) != 0 || CPU_COUNT(&at_load) < 2)
+        skip();
+    c = run_child(pinned_worker_comes_first, NULL);
+    assert_child_ok(&c);
+}
+
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
 static void
@@ -282,4 +347,5 @@ life_16_section_outlasts_a_shutdown(void **state)
 }
 
 SCENE_MAIN(SCENE(life_04_threads_come_and_go), SCENE(life_04_within_anothers_section),
-           SCENE(life_12_threads_joined_nothing_leaked), SCENE(life_16_section_outlasts_a_shutdown))
+           SCENE(background_runs_where_the_program_might), SCENE(life_12_threads_joined_nothing_leaked),
+           SCENE(life_16_section_outlasts_a_shutdown))
