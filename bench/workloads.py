@@ -119,7 +119,7 @@ WORKLOADS = [
     Workload("weak", "P15", "weak reference: get and release",
              ("wane", "atomic", "Arc", "shared_ptr", "GObject", "Java G1", "Python"), each_one, "all"),
     Workload("quiet", "P16", "live heap under churn without garbage: the collector's share of a core",
-             ("wane", "Go", "Java G1"), live, by="wall", fixed=(1500, 60000), heavy=True,
+             ("wane", "Go", "Java G1"), live, by="wall", fixed=(6000, 60000), heavy=True,
              sizes=((200000,), (5000000,)), plot=""),
     Workload("footprint", "P17", "bytes of an object of 32, of a thread; the first call", ("wane",), lambda n, t, s: n, "4",
              by="wall", fixed=(200000, 1000000), heavy=True, plot=""),
