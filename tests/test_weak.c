@@ -422,9 +422,10 @@ static atomic_bool null_seen;
 static void
 null_loop(void)
 {
-    bool must = false;
+    uint64_t end = now_ms() + WATCHDOG_MS;
+    bool     must = false;
 
-    for (long i = 0; i < 1000000; i++) {
+    for (long i = 0; i % 1000 != 999 || now_ms() < end; i++) {
         bool  before = atomic_load(&null_seen);
         void *o = wane_weak_get(race.weak);
 

@@ -298,15 +298,18 @@ struct thing *
 place_swap(const struct place *place, struct thing *t)
 {
     struct thing *old;
+    int32_t       was;
 
     if (place->map) {
         old = place_take(place);
         place_put(place, t);
         return old;
     }
+    was = place->expected ? *place->expected : NOBODY;
+    place_stored(place, t); /* before: t may be what holds the slot, and this its last unit in hand */
     old = wane_swap(place->slot, t);
-    place_expect(place, old);
-    place_stored(place, t);
+    if (place->expected && thing_id(old) != was)
+        world_fail("a slot holds object %d, not object %d", thing_id(old), was);
     return old;
 }
 
@@ -318,11 +321,11 @@ place_cas(const struct place *place, struct thing *expected, struct thing *desir
 
     if (place->map)
         return false;
+    if (right)
+        place_stored(place, desired); /* before, as above */
     done = put ? wane_cas_put(place->slot, expected, desired) : wane_cas(place->slot, expected, desired);
     if (place->expected && done != right)
         world_fail("a compare and swap %s against what is in the slot", done ? "succeeds" : "fails");
-    if (done)
-        place_stored(place, desired);
     return done;
 }
 
