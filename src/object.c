@@ -133,21 +133,32 @@ new_object(struct wane_type *type, size_t size, bool sized, void *caller)
         opened = wn_scope_open();
         object = sized ? make_sized(t, size, &refused, caller) : make_plain(t, &refused, caller);
         wn_scope_close(opened);
-        if (__builtin_expect(!refused, 1) || !opened || waited || !wn_room_make(size + t->prefix + sizeof(struct wane_header)))
+        if (__builtin_expect(object != NULL, 1))
             return object;
+        if (!refused || !opened || waited || !wn_room_make(size + t->prefix + sizeof(struct wane_header)))
+            break;
     }
+    errno = ENOMEM; /* callbacks may have run since */
+    return NULL;
 }
 
 static __attribute__((noinline)) void *
-new_outside(struct wane_type *type, const struct wn_type *t, void *caller)
+new_outside(const struct wn_type *t, void *caller)
 {
     bool  refused;
     void *object;
 
-    wane_enter();
-    object = make_plain(t, &refused, caller);
-    wane_leave();
-    return __builtin_expect(object || !refused, 1) ? object : new_object(type, t->size, false, caller);
+    for (bool waited = false;; waited = true) {
+        wane_enter();
+        object = make_plain(t, &refused, caller);
+        wane_leave();
+        if (__builtin_expect(object != NULL, 1))
+            return object;
+        if (!refused || waited || !wn_room_make(t->bytes))
+            break;
+    }
+    errno = ENOMEM; /* callbacks may have run since */
+    return NULL;
 }
 
 void *
@@ -161,7 +172,7 @@ wane_new(struct wane_type *type)
         return new_object(type, type->size, false, __builtin_return_address(0));
     wn_check_not_tracing();
     if (!wn_in_section())
-        return new_outside(type, t, __builtin_return_address(0));
+        return new_outside(t, __builtin_return_address(0));
     return make_plain(t, &refused, NULL);
 }
 

@@ -39,6 +39,18 @@ wn_threads_allow(bool allowed)
     exchange_seq_cst(&forbidden, (uint32_t)!allowed);
 }
 
+/* Not on the core of a worker that has pinned itself. Whoever runs where the program does asks for nothing: filters forbid that
+ * call to many a service, and what asks for cores does not get those that a cpuset gains later. */
+static void
+spread(pthread_t id)
+{
+    cpu_set_t here;
+
+    if (knows_where && !WN_MUTANT(driver_where_it_was_made) && sched_getaffinity(0, sizeof here, &here) == 0 &&
+        !CPU_EQUAL(&here, &everywhere))
+        (void)pthread_setaffinity_np(id, sizeof everywhere, &everywhere);
+}
+
 static int
 create(struct wn_thread *t, void *(*main)(void *))
 {
@@ -54,8 +66,7 @@ create(struct wn_thread *t, void *(*main)(void *))
         return error;
     }
     (void)pthread_setname_np(t->id, t->name);
-    if (knows_where && !WN_MUTANT(driver_where_it_was_made)) /* not on the core of a worker that has pinned itself */
-        (void)pthread_setaffinity_np(t->id, sizeof everywhere, &everywhere);
+    spread(t->id);
     return 0;
 }
 

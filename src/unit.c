@@ -192,11 +192,11 @@ wn_unit_stored(struct wane_header *h)
 
 /* ---- Deferring ------------------------------------------------------------------------------------------------ */
 
-/* Often the last one, of an object that nobody else knows. */
+/* Often the last one, of an object that nobody else knows. Large ones keep to the budget of burying: free may take long. */
 static void
 give_displaced(struct wn_record *r, struct wane_header *h)
 {
-    if (!wn_bury_at_once(r, h, load_relaxed(&h->word0)))
+    if (!wn_type_of(h)->bin || !wn_bury_at_once(r, h, load_relaxed(&h->word0)))
         wn_unit_give(h);
 }
 

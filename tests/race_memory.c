@@ -2,6 +2,7 @@
  *
  * race_memory.c - budgets, purges and files where the order of things decides: the test drives, no background runs
  */
+#include <errno.h>
 #include <time.h>
 
 #include "race_common.h"
@@ -9,6 +10,8 @@
 #include <wane/memory.h>
 
 #include "budget.h"
+#include "death.h"
+#include "log.h"
 #include "pressure.h"
 #include "record.h"
 
@@ -251,6 +254,103 @@ two_adopt_two_records(void **state)
     wn_record_free(w.theirs);
 }
 
+/* ---- Outside of sections --------------------------------------------------------------------------------------------- */
+
+#define MOST_HELD 200
+
+static void *held[MOST_HELD];
+static int   holds;
+
+/* Up to the hard limit. */
+static void
+fill(void)
+{
+    assert_int_equal(wane_budget(0, MOST_HELD / 2 * sizeof(char[2 * PAGE])), 0);
+    WANE_SECTION
+        for (holds = 0; holds < MOST_HELD && (held[holds] = wane_new(&page_type)); holds++)
+            ;
+    assert_in_range(holds, 1, MOST_HELD - 1);
+}
+
+static void
+empty_again(void)
+{
+    while (holds)
+        wane_release(held[--holds]);
+    assert_int_equal(wane_budget(0, 0), 0);
+}
+
+static uint64_t
+refusals(void)
+{
+    struct wane_memory_stats s;
+
+    wane_memory_stats(&s);
+    return s.refused;
+}
+
+static size_t
+has_nothing(size_t bytes, void *unused)
+{
+    (void)bytes;
+    (void)unused;
+    errno = EBADF;
+    return 0;
+}
+
+/* One object that the limit keeps from being made is one refusal; whatever ran meanwhile, errno says what it was. */
+static void
+a_refusal_counts_once(void **state)
+{
+    uint64_t before;
+    void    *made;
+    int      error;
+
+    (void)state;
+    fill();
+    assert_int_equal(wane_on_pressure(has_nothing, NULL), 0);
+    before = refusals();
+    errno = 0;
+    made = wane_new(&page_type);
+    error = errno;
+    assert_true(wane_off_pressure(has_nothing, NULL));
+    empty_again();
+    assert_null(made);
+    assert_int_equal(error, ENOMEM);
+    assert_int_equal(refusals() - before, 1);
+}
+
+/* Larger than a cell: free may take long, so they keep to the budget of burying. */
+static void
+a_leave_buries_few_large_objects(void **state)
+{
+    static wane_slot  slot[3 * WN_BURY_BUDGET];
+    struct wn_record *r;
+    uint64_t          ticket;
+    struct wane_stats before, after;
+
+    (void)state;
+    for (int i = 0; i < 3 * WN_BURY_BUDGET; i++)
+        wane_put(&slot[i], page_new());
+    WANE_SECTION
+    {
+        r = wn_standing();
+        r->burden = 0;
+        for (int i = 0; i < 3 * WN_BURY_BUDGET; i++)
+            wane_clear(&slot[i]);
+        wn_log_seal(&r->deferred);
+        ticket = r->deferred.open->ticket;
+        store_relaxed(&r->pub.attention, 0u);
+    }
+    assert_true(wn_grace_poll(ticket));
+    wane_stats(&before);
+    WANE_SECTION
+    fetch_or_relaxed(&r->pub.attention, WN_ATTEND);
+    wane_stats(&after);
+    assert_int_equal(wane_barrier(), 0);
+    assert_in_range(after.objects_died - before.objects_died, 1, WN_BURY_BUDGET);
+}
+
 int
 main(void)
 {
@@ -263,6 +363,8 @@ main(void)
         T(what_others_hold_stays_itself),
         T(what_has_a_weak_reference_stays_itself),
         T(two_adopt_two_records),
+        T(a_refusal_counts_once),
+        T(a_leave_buries_few_large_objects),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

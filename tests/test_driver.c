@@ -85,6 +85,32 @@ a_trickle_is_given_back(void **state)
     assert_true(wait_count(&disposed, displaced));
 }
 
+/* ---- Filters -------------------------------------------------------------------------------------------------------- */
+
+static int
+works_without_affinity(void *unused)
+{
+    (void)unused;
+    if (!refuse_call(SYS_sched_setaffinity, SYS_sched_setaffinity, 0, false))
+        return 0;
+    wane_put(&root, leaf_new());
+    wane_clear(&root);
+    CHILD_CHECK(wait_count(&disposed, 1));
+    return 0;
+}
+
+/* Services forbid what asks for cores, and die of it. Where nobody is pinned the library does not ask. */
+static void
+a_filter_that_forbids_affinity(void **state)
+{
+    struct child c;
+
+    (void)state;
+    skip_where_children_have_no_threads();
+    c = run_child(works_without_affinity, NULL);
+    assert_child_ok(&c);
+}
+
 /* ---- It stops in the middle ------------------------------------------------------------------------------------ */
 
 static struct {
@@ -398,6 +424,7 @@ main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         SCENE(drv_01_background_cannot_be_started),
+        SCENE(a_filter_that_forbids_affinity),
         SCENE(a_trickle_is_given_back),
         SCENE(drv_02_stopped_driver_holds_up_nobody),
         SCENE(drv_03_driver_blocked_inside_a_claim),
