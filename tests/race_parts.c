@@ -2,6 +2,8 @@
  *
  * race_parts.c - wide objects are traced in parts, and something happens between two of them
  */
+#include <time.h>
+
 #include "race_common.h"
 
 #include <stdlib.h>
@@ -286,7 +288,10 @@ finalizers_are_made_due_in_parts(void **state)
     off_steps();
     while (ended(&w.ended) < RING)
         (void)wane_run_finalizers();
-    freed += collect();
+    for (int i = 0; i < 5000 && freed == 0; i++) { /* who ran the last one may hold it still */
+        freed = collect();
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
     assert_int_equal(freed, RING);
     assert_int_equal(ended(&w.ended), RING);
 }
