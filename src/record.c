@@ -220,7 +220,29 @@ allocate_nodes(struct wn_record *r)
     return true;
 }
 
-/* The pool holds batches: a batch's first node leads the others through `object`, and is linked to the next batch. */
+/* The pool holds batches: a batch's first node leads the others through `object`, and is linked to the next batch. The second
+ * one's `object` is a short cut: to the last batch of those that were put back together with this one. So what is left of a long
+ * pool is put back in a few steps: each batch that came singly is walked over once. */
+static struct wn_link **
+shortcut(struct wn_link *batch)
+{
+    struct wn_queue_node *second = (struct wn_queue_node *)(void *)((struct wn_queue_node *)batch)->object;
+
+    return (struct wn_link **)(void *)&second->object;
+}
+
+static struct wn_link *
+last_batch(struct wn_link *from)
+{
+    for (;;) {
+        if (*shortcut(from))
+            from = *shortcut(from);
+        if (!from->next)
+            return from;
+        from = from->next;
+    }
+}
+
 static bool
 take_batch(struct wn_record *r)
 {
@@ -230,8 +252,8 @@ take_batch(struct wn_record *r)
     if (!top)
         return false;
     if (top->next) {
-        for (last = top->next; last->next; last = last->next)
-            ;
+        last = last_batch(top);
+        *shortcut(top->next) = last == top->next ? NULL : last;
         wn_stack_push_chain(&node_pool, top->next, last);
     }
     first->link.next = (struct wn_link *)first->object;
@@ -277,6 +299,7 @@ share_nodes(struct wn_record *r)
     r->node_count -= NODE_BATCH;
     last->next = NULL;
     first->object = (struct wane_header *)(void *)first->link.next;
+    *shortcut(&first->link) = NULL;
     wn_stack_push(&node_pool, &first->link);
 }
 
