@@ -334,7 +334,7 @@ bury_plain(struct wn_record *r, struct ahead *a)
     uint64_t              w1 = load_acquire(&h->word1);
     long                  cost = WN_COST_OBJECT;
 
-    if ((!t->is_silent && (t->trace || t->dispose)) || (w1 & WN_WEAK))
+    if (t->trace || t->dispose || (w1 & WN_WEAK))
         return 0;
     r->dying = wn_link(h);
     compiler_barrier(); /* as in begin */

@@ -123,17 +123,6 @@ x_has(int n)
 
 /* ---- Where units are counted ---------------------------------------------------------------------------------------- */
 
-static struct wn_shared_count *
-entry_of(uint32_t id, const void *object)
-{
-    struct wn_record *r = wn_record(id);
-
-    for (int i = 0; i < WN_SHARED_COUNTS; i++)
-        if (load_relaxed(&r->shared[i].object) == (void *)WANE_HEADER(object))
-            return &r->shared[i];
-    return NULL;
-}
-
 static void
 fill_entries(void *unused)
 {

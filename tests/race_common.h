@@ -15,6 +15,7 @@
 
 #include <wane/wane.h>
 
+#include "record.h"
 #include "schedule.h"
 
 struct node {
@@ -52,6 +53,18 @@ static inline int
 ended(const int *counter)
 {
     return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+/* Where record `id` counts a shared object; NULL: it has not yet. */
+static inline struct wn_shared_count *
+entry_of(uint32_t id, const void *object)
+{
+    struct wn_record *r = wn_record(id);
+
+    for (int i = 0; i < WN_SHARED_COUNTS; i++)
+        if (load_relaxed(&r->shared[i].object) == (void *)WANE_HEADER(object))
+            return &r->shared[i];
+    return NULL;
 }
 
 /* What somebody does on cue. */

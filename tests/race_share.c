@@ -287,17 +287,6 @@ more_shared_objects_than_entries(void **state)
 
 /* ---- Until the owner merges ------------------------------------------------------------------------------------------ */
 
-static struct wn_shared_count *
-entry_of(uint32_t id, const void *object)
-{
-    struct wn_record *r = wn_record(id);
-
-    for (int i = 0; i < WN_SHARED_COUNTS; i++)
-        if (load_relaxed(&r->shared[i].object) == (void *)WANE_HEADER(object))
-            return &r->shared[i];
-    return NULL;
-}
-
 static void
 x_has(int n)
 {
