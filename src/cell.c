@@ -9,6 +9,7 @@
 #include "step.h"
 
 #define SEGMENT_PAGES 64u /* a bit each */
+#define FRESH         16  /* cells that are taken at once from those that never were */
 #define TEND_PAGES    64  /* of `returned` in one go */
 #define TENDED        64   /* so many empty pages with memory, or more, are given back bit by bit */
 #define DECAY         1024 /* a tick returns this part of the empty pages: half of them in about a second and a half */
@@ -291,6 +292,11 @@ bin_of(struct wn_record *r, const struct wn_page *page)
     return &r->bin[page->cell / 16];
 }
 
+/* page->least. Only one's last cell may come and go without a look; an unlisted one has room from the first on. */
+#define LEAST_ONLY     (-1)
+#define LEAST_LISTED   0
+#define LEAST_UNLISTED INT32_MAX
+
 static void
 list(struct wn_record *r, struct wn_page *page)
 {
@@ -298,22 +304,29 @@ list(struct wn_record *r, struct wn_page *page)
 
     page->prev = NULL;
     page->next = *bin;
-    if (*bin != &none)
+    page->least = *bin == &none ? LEAST_ONLY : LEAST_LISTED;
+    if (*bin != &none) {
         (*bin)->prev = page;
-    page->listed = true;
+        (*bin)->least = WN_MUTANT(alone_for_ever) ? LEAST_ONLY : LEAST_LISTED;
+    }
     *bin = page;
 }
 
 static void
 unlist(struct wn_record *r, struct wn_page *page)
 {
+    struct wn_page *first;
+
     if (page->prev)
         page->prev->next = page->next;
     else
         *bin_of(r, page) = page->next;
     if (page->next != &none)
         page->next->prev = page->prev;
-    page->listed = false;
+    page->least = LEAST_UNLISTED;
+    first = *bin_of(r, page);
+    if (first != &none && first->next == &none)
+        first->least = LEAST_ONLY;
 }
 
 static char *
@@ -346,26 +359,20 @@ open_page(struct wn_record *r, uint32_t cell)
     return page;
 }
 
-static void *
-take_free(struct wn_page *page)
-{
-    struct wn_cell *cell = page->free;
-
-    page->free = cell->next;
-    compiler_barrier(); /* stopped in between (fork), a cell is lost, and none is taken twice */
-    page->used++;
-    return cell;
-}
-
+/* With some more, which are free then: a birth that finds a free cell is short. Not so many that they leave the cache again. */
 static void *
 take_fresh(struct wn_page *page)
 {
-    char *cell = page->fresh;
+    char    *cell = page->fresh, *last = cell;
+    uint32_t step = page->cell;
 
-    page->fresh = cell + page->cell;
-    compiler_barrier();
-    page->used++;
-    return cell;
+    for (int n = 1; n < FRESH && last + step != page->end; n++, last += step)
+        ((struct wn_cell *)(void *)last)->next = (struct wn_cell *)(void *)(last + step);
+    ((struct wn_cell *)(void *)last)->next = NULL;
+    page->fresh = last + step;
+    compiler_barrier(); /* stopped here (fork), some cells are lost */
+    page->free = (struct wn_cell *)(void *)cell;
+    return wn_cell_take_first(page);
 }
 
 /* No cell of it is used, and it is in no bin. */
@@ -386,7 +393,7 @@ wn_cell_give_slow(struct wn_record *r, struct wn_page *page)
 {
     struct wn_page *other = *bin_of(r, page);
 
-    if (!page->listed) {
+    if (page->least == LEAST_UNLISTED) {
         list(r, page);
         if (other != &none && !other->used) {
             unlist(r, other);
@@ -424,7 +431,7 @@ wn_cell_take_slow(struct wn_record *r, size_t bytes)
         (void)wn_cells_tend(r);
     while ((page = r->bin[bin]) != &none) {
         if (page->free)
-            return take_free(page);
+            return wn_cell_take_first(page);
         if (page->fresh != page->end)
             return take_fresh(page);
         unlist(r, page);
@@ -484,7 +491,7 @@ take_remote(struct wn_record *r, struct wn_page *page)
     compiler_barrier();
     page->free = cell_at(page, chain);
     compiler_barrier();
-    page->used -= (uint32_t)(chain >> 32);
+    page->used -= (int32_t)(chain >> 32);
     wn_cell_give_slow(r, page);
 }
 
@@ -521,26 +528,18 @@ wn_cells_leave(struct wn_record *r)
     r->spare_page = NULL;
 }
 
-static uint32_t
-count_free(const struct wn_page *page)
-{
-    uint32_t n = 0;
-
-    for (const struct wn_cell *cell = page->free; cell; cell = cell->next)
-        n++;
-    return n;
-}
-
 static void
 relist(struct wn_record *r, struct wn_page *page)
 {
-    page->used = (uint32_t)((size_t)(page->fresh - first_cell(page)) / page->cell) - count_free(page);
+    page->used = (int32_t)((size_t)(page->fresh - first_cell(page)) / page->cell);
+    for (const struct wn_cell *cell = page->free; cell; cell = cell->next)
+        page->used--;
     if (!page->used)
         (void)vacate(page);
     else if (page->free || page->fresh != page->end)
         list(r, page);
     else
-        page->listed = false;
+        page->least = LEAST_UNLISTED;
 }
 
 /* Cells on their way: the page may be on no stack, its pusher or its tender being gone. */

@@ -46,13 +46,13 @@ struct wn_cell {
 struct wn_page {
     /* of whoever stands on the owner */
     struct wn_cell *free;
-    uint32_t        used;  /* cells that are neither in `free` nor beyond `fresh` */
+    int32_t         used;  /* cells that are neither in `free` nor beyond `fresh` */
+    int32_t         least; /* are no more than so many used after one came back, wn_cell_give_slow has to look at the page */
     uint32_t        cell;  /* bytes of one */
     uint32_t        inverse; /* 2^32 / cell, and a little more */
     char           *fresh; /* from here on no cell was ever taken */
     char           *end;
     struct wn_page *next, *prev; /* pages of the bin that have room */
-    bool            listed;
     struct wane_atomic32 owner; /* a: the record's id; does not change while a cell is used; 0: nobody's */
     struct wn_segment   *segment;
     /* of strangers */
@@ -76,17 +76,12 @@ void *wn_cell_take_slow(struct wn_record *r, size_t bytes);
 void  wn_cell_give_slow(struct wn_record *r, struct wn_page *page);
 void  wn_cell_give_remote(struct wn_page *page, struct wn_cell *cell);
 
-/* bin: wn_cell_bin(bytes). */
+/* The first of those that are free, of which there is one. */
 static inline void *
-wn_cell_take(struct wn_record *r, size_t bytes, uint32_t bin)
+wn_cell_take_first(struct wn_page *page)
 {
-    struct wn_page *page = r->bin[bin];
     struct wn_cell *cell = page->free;
 
-    if (__builtin_expect(!wn_memory_may_be_had(bytes), 0))
-        return NULL;
-    if (__builtin_expect(!cell, 0))
-        return wn_cell_take_slow(r, bytes);
     page->free = cell->next;
     compiler_barrier(); /* stopped in between (fork), a cell is lost, and none is taken twice */
     page->used++;
@@ -94,14 +89,23 @@ wn_cell_take(struct wn_record *r, size_t bytes, uint32_t bin)
     return cell;
 }
 
-/* p: from wn_cell_take with as many bytes, on whatever record. Standing on r. */
+/* bin: wn_cell_bin(bytes). */
+static inline void *
+wn_cell_take(struct wn_record *r, size_t bytes, uint32_t bin)
+{
+    if (__builtin_expect(!wn_memory_may_be_had(bytes), 0))
+        return NULL;
+    return r->bin[bin]->free ? wn_cell_take_first(r->bin[bin]) : wn_cell_take_slow(r, bytes);
+}
+
+/* p: from wn_cell_take, on whatever record; in_cell: of a bin. Standing on r. */
 static inline void
-wn_cell_give(struct wn_record *r, void *p, size_t bytes)
+wn_cell_give(struct wn_record *r, void *p, bool in_cell)
 {
     struct wn_page *page = (struct wn_page *)((uintptr_t)p & ~(uintptr_t)(WN_PAGE_BYTES - 1));
     struct wn_cell *cell = p;
 
-    if (__builtin_expect(bytes > wn_cell_most, 0)) {
+    if (__builtin_expect(!in_cell, 0)) {
         wn_free(p);
         return;
     }
@@ -113,7 +117,7 @@ wn_cell_give(struct wn_record *r, void *p, size_t bytes)
     compiler_barrier();
     page->free = cell;
     compiler_barrier();
-    if (__builtin_expect(--page->used == 0 || !page->listed, 0))
+    if (__builtin_expect(--page->used <= page->least, 0))
         wn_cell_give_slow(r, page);
 }
 
@@ -121,7 +125,7 @@ wn_cell_give(struct wn_record *r, void *p, size_t bytes)
 static inline void
 wn_object_memory_give(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
 {
-    wn_cell_give(r, (char *)h - t->prefix, wn_type_bytes(t, h));
+    wn_cell_give(r, (char *)h - t->prefix, wn_type_bytes(t, h) <= wn_cell_most);
 }
 
 /* Which pages of the address space are ours: a bit each, in tables for 4 GB. */

@@ -49,6 +49,22 @@ wn_free_if_last(struct wn_record *r, struct wane_header *h, uint64_t w)
         free_dead(r, h, w);
 }
 
+void
+wn_death_settle(struct wn_record *r)
+{
+    if (r->credit >= 2 * WN_CREDIT)
+        wn_repay(r);
+    if ((int64_t)load_relaxed(&r->charge) < 0)
+        (void)wn_budget_report(r, (int64_t)load_relaxed(&r->charge));
+}
+
+void
+wn_free_watched(struct wn_record *r, struct wane_header *h, const struct wn_type *t)
+{
+    if (!wn_quarantine(r, h, wn_type_payload_size(t, h)))
+        wn_object_memory_give(r, h, t);
+}
+
 /* r's list of open graves becomes the waiting one with a ticket. */
 static bool
 seal_graves(struct wn_record *r)

@@ -67,6 +67,12 @@ void wn_memory_free(struct wn_record *r, struct wane_header *h, const struct wn_
 
 void wn_count_death_spare(const struct wn_type *type, size_t size);
 
+/* What the record may owe to others before it tells them is nearly used up: they are told. */
+void wn_death_settle(struct wn_record *r);
+
+/* While freed objects are kept for a while. */
+void wn_free_watched(struct wn_record *r, struct wane_header *h, const struct wn_type *type);
+
 static inline __attribute__((always_inline)) void
 wn_count_death(struct wn_record *r, const struct wn_type *t, struct wane_header *h)
 {
@@ -89,26 +95,40 @@ wn_free_now(struct wn_record *r, struct wane_header *h, const struct wn_type *t,
     WN_STEP("death:free");
     wn_budget_give(r, bytes);
     wn_repay_death(r);
-    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0) && wn_quarantine(r, h, wn_type_payload_size(t, h)))
-        return;
-    wn_cell_give(r, (char *)h - t->prefix, bytes);
+    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0))
+        wn_free_watched(r, h, t);
+    else
+        wn_cell_give(r, (char *)h - t->prefix, bytes <= wn_cell_most);
 }
 
 /* The release of the last unit of the caller's own object that nobody else knows and that nothing follows from: it is freed.
- * False: it is not that, and nothing was done. In a section, standing on r. */
-static inline bool
+ * False: it is not that, or needs a look at more than these few words; nothing was done. In a section, standing on r. */
+static inline __attribute__((always_inline)) bool
 wn_bury_at_once(struct wn_record *r, struct wane_header *h, uint64_t w0)
 {
-    const struct wn_type *t = wn_type_of(h);
+    const struct wn_type  *t = wn_type_of(h);
+    struct wn_type_counts *counts = wn_type_counts_at_hand(r, t->id);
+    int64_t                charge = (int64_t)(load_relaxed(&r->charge) - t->bytes);
 
-    if (!t->is_plain || !wn_count_is_plain_death(h, w0, r))
+    if (!t->is_plain || !wn_count_is_plain_death(h, w0, r) || !counts || wn_registry_was_on() || load_relaxed(&wn_grace_fences))
         return false;
+    if (__builtin_expect(r->credit >= 2 * WN_CREDIT || charge <= -(int64_t)load_relaxed(&wn_budget_granule), 0)) {
+        wn_death_settle(r); /* else each of a row of deaths would come here */
+        return false;
+    }
     if (WN_CHECKS >= 1)
         wn_check_words(h, w0, load_relaxed(&h->word1));
-    if (wn_may_be_looked_at(h))
+    compiler_barrier(); /* wn_mutator_fence, where membarrier works */
+    if (wn_is_looked_at(h))
         return false;
-    wn_count_death(r, t, h);
-    wn_free_now(r, h, t, t->bytes);
+    wn_counter_add_end(&counts->died, 1);
+    WN_STEP("death:free");
+    store_relaxed(&r->charge, (uint64_t)charge);
+    r->credit++;
+    if (__builtin_expect(load_relaxed(&wn_quarantine_on), 0))
+        wn_free_watched(r, h, t);
+    else
+        wn_cell_give(r, h, t->bin);
     return true;
 }
 

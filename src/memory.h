@@ -16,6 +16,17 @@
 extern bool (*wn_memory_hook)(size_t bytes); /* false: there is no memory */
 #endif
 
+/* Every allocation is asked for. */
+static inline bool
+wn_memory_is_watched(void)
+{
+#ifdef WN_STEPS
+    return __atomic_load_n(&wn_memory_hook, __ATOMIC_RELAXED);
+#else
+    return false;
+#endif
+}
+
 static inline bool
 wn_memory_may_be_had(size_t bytes)
 {

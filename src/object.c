@@ -85,16 +85,42 @@ note(struct wane_header *h, const struct wn_type *t, size_t bytes, void *caller)
         wn_profile_birth(wn_standing(), t, h, bytes, caller);
 }
 
-/* One whose size its type knows. In a section. caller: NULL where this is inlined into what the program calls. */
+/* What nearly every birth is: nothing to ask for, nobody to tell. NULL: it is not that, and nothing was done. Standing on r. */
 static inline __attribute__((always_inline)) void *
+make_at_once(const struct wn_type *t, struct wn_record *r)
+{
+    struct wn_type_counts *counts = wn_type_counts_at_hand(r, t->id);
+    struct wn_page        *page = r->bin[t->bin];
+    int64_t                charge = (int64_t)(load_relaxed(&r->charge) + t->bytes);
+    struct wane_header    *h;
+
+    if (__builtin_expect(t->prefix || !counts || r->credit <= 0 || !page->free || wn_registry_is_on() ||
+                         charge >= (int64_t)load_relaxed(&wn_budget_granule) || wn_memory_is_watched(), 0))
+        return NULL;
+    r->credit--;
+    store_relaxed(&r->charge, (uint64_t)charge);
+    h = (struct wane_header *)(void *)wn_cell_take_first(page);
+    for (uint32_t i = 1; i < t->bin; i++)
+        memset((char *)h + (size_t)i * 16, 0, 16);
+    wn_counter_add(&counts->born, 1);
+    init_header(h, t, r);
+    return wn_payload(h);
+}
+
+/* One whose size its type knows. In a section. */
+static inline void *
 make_plain(const struct wn_type *t, bool *refused, void *caller)
 {
-    struct wane_header *h = make(t, wn_standing(), t->bytes, t->bin, refused);
+    struct wn_record   *r = wn_standing();
+    void               *object = make_at_once(t, r);
+    struct wane_header *h = object ? NULL : make(t, r, t->bytes, t->bin, refused);
 
+    if (__builtin_expect(object != NULL, 1))
+        return object;
     if (__builtin_expect(!h, 0))
         return NULL;
     if (wn_registry_is_on())
-        note(h, t, t->bytes, caller ? caller : __builtin_return_address(0));
+        note(h, t, t->bytes, caller);
     return wn_payload(h);
 }
 
@@ -143,6 +169,14 @@ new_object(struct wane_type *type, size_t size, bool sized, void *caller)
 }
 
 static __attribute__((noinline)) void *
+new_inside(const struct wn_type *t, void *caller)
+{
+    bool refused;
+
+    return make_plain(t, &refused, caller);
+}
+
+static __attribute__((noinline)) void *
 new_outside(const struct wn_type *t, void *caller)
 {
     bool  refused;
@@ -166,14 +200,15 @@ wane_new(struct wane_type *type)
 {
     uint32_t        id = load_acquire(&type->id); /* acquire E6 */
     struct wn_type *t = load_relaxed(&wn_types[id]); /* relaxed: seen with the id; 0 has none */
-    bool            refused;
+    void           *object;
 
     if (__builtin_expect(!t || t->sized, 0))
         return new_object(type, type->size, false, __builtin_return_address(0));
     wn_check_not_tracing();
     if (!wn_in_section())
         return new_outside(t, __builtin_return_address(0));
-    return make_plain(t, &refused, NULL);
+    object = make_at_once(t, wn_standing());
+    return __builtin_expect(object != NULL, 1) ? object : new_inside(t, __builtin_return_address(0));
 }
 
 void *
@@ -274,16 +309,6 @@ release(void *object)
     wn_scope_close(opened);
 }
 
-static __attribute__((noinline)) void
-release_own(void *object)
-{
-    struct wane_header *h = WANE_HEADER(object);
-    uint64_t            w0 = load_relaxed(&h->word0);
-
-    if (wn_local(w0) != 1 || !wn_bury_at_once(wn_standing(), h, w0))
-        release(object);
-}
-
 /* In a section, of another's object. False: nothing was done, for more may follow. */
 static inline bool
 release_strangers(struct wane_header *h, uint64_t me)
@@ -300,12 +325,16 @@ void
 wane_release_slow(void *object)
 {
     struct wane_header *h = WANE_HEADER(object);
+    uint64_t            w0 = load_relaxed(&h->word0);
     uint64_t            me = wane_self.me;
+    bool                done = false;
 
     wn_check_not_tracing();
-    if ((load_relaxed(&h->word0) & WN_OWNER_MASK) == me)
-        release_own(object);
-    else if ((me & WANE_OUTSIDE) || !release_strangers(h, me))
+    if ((w0 & WN_OWNER_MASK) == me)
+        done = wn_local(w0) == 1 && wn_bury_at_once(wn_standing(), h, w0);
+    else if (!(me & WANE_OUTSIDE))
+        done = release_strangers(h, me);
+    if (__builtin_expect(!done, 0))
         release(object);
 }
 

@@ -194,12 +194,21 @@ void                  wn_nodes_recount(struct wn_record *r); /* its holder was s
 struct wn_type_counts *wn_type_counts_make(struct wn_record *r, uint32_t type);
 struct wn_type_counts *wn_type_counts_spare(uint32_t type); /* of several records: change them by RMW */
 
+/* NULL: they were not reserved yet. */
 static inline struct wn_type_counts *
-wn_type_counts(struct wn_record *r, uint32_t type)
+wn_type_counts_at_hand(struct wn_record *r, uint32_t type)
 {
     struct wn_type_counts *segment = load_relaxed(&r->types[type / WN_TYPE_SEGMENT]); /* relaxed: made standing here */
 
-    return __builtin_expect(segment != NULL, 1) ? segment + type % WN_TYPE_SEGMENT : wn_type_counts_make(r, type);
+    return segment ? segment + type % WN_TYPE_SEGMENT : NULL;
+}
+
+static inline struct wn_type_counts *
+wn_type_counts(struct wn_record *r, uint32_t type)
+{
+    struct wn_type_counts *counts = wn_type_counts_at_hand(r, type);
+
+    return __builtin_expect(counts != NULL, 1) ? counts : wn_type_counts_make(r, type);
 }
 
 /* Summed over all records: the dead first, so they are no more than the born. */

@@ -42,11 +42,17 @@ wn_registry_is_on(void)
     return __builtin_expect(load_relaxed(&wn_registry_state) & (WN_REGISTRY_ON | WN_REGISTRY_SAMPLES), 0);
 }
 
+static inline bool
+wn_registry_was_on(void)
+{
+    return load_relaxed(&wn_registry_state) & (WN_REGISTRY_USED | WN_REGISTRY_SAMPLED);
+}
+
 /* Before the look at wn_collecting. Whoever sees an object of that time sees the state of that time. */
 static inline void
 wn_registry_remove(struct wane_header *h)
 {
-    if (__builtin_expect(load_relaxed(&wn_registry_state) & (WN_REGISTRY_USED | WN_REGISTRY_SAMPLED), 0))
+    if (__builtin_expect(wn_registry_was_on(), 0))
         wn_registry_remove_slow(h);
 }
 

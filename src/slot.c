@@ -118,16 +118,13 @@ is_inside(const void *slot, struct wane_header *h, const struct wn_type *t)
     return (uintptr_t)slot - from < wn_type_payload_size(t, h);
 }
 
-static void
-stored(void *object, const wane_slot *slot)
+static __attribute__((noinline)) void
+may_close(void *object, const wane_slot *slot)
 {
     struct wane_header   *h = WANE_HEADER(object);
-    const struct wn_type *t;
+    const struct wn_type *t = wn_type_of(h);
     struct look           look = {{look_at_slot, NULL}, false};
 
-    if (is_in_hand(slot))
-        return;
-    t = wn_type_of(h);
     if (!t->traced)
         return;
     if (!t->trace && !is_inside(slot, h, t))
@@ -136,6 +133,18 @@ stored(void *object, const wane_slot *slot)
         look.filled = true; /* variable shapes are not searched */
     if (look.filled)
         wn_unit_stored(h);
+}
+
+static inline void
+stored(void *object, const wane_slot *slot)
+{
+    const struct wane_header *h = WANE_HEADER(object);
+
+    /* Leaves are quiet from birth: for them two looks are enough. */
+    if ((load_relaxed(&h->word0) & WANE_QUIET) && !wn_type_of(h)->traced)
+        return;
+    if (!is_in_hand(slot))
+        may_close(object, slot);
 }
 
 /* ---- Shared slots ---------------------------------------------------------------------------------------------- */
@@ -321,19 +330,46 @@ wane_set_private(wane_slot *slot, void *object)
     wn_scope_close(opened);
 }
 
+static __attribute__((noinline)) void
+put_over(wane_slot *slot, void *object, void *old)
+{
+    if (object)
+        stored(object, slot);
+    drop_now(old);
+}
+
+/* In a section. */
+static inline void
+put_private(wane_slot *slot, void *object)
+{
+    void *old;
+
+    store_begins(wane_untag(object));
+    old = replace_private(slot, (uintptr_t)object);
+    if (__builtin_expect(old != NULL, 0))
+        put_over(slot, wane_untag(object), old);
+    else if (wane_untag(object))
+        stored(wane_untag(object), slot);
+}
+
+static __attribute__((noinline)) void
+arrive_and_put(wane_slot *slot, void *object)
+{
+    bool opened = wn_scope_open();
+
+    wn_arrive(wane_untag(object));
+    put_private(slot, object);
+    wn_scope_close(opened);
+}
+
 void
 wane_put_private(wane_slot *slot, void *object)
 {
-    bool  opened = wn_scope_open();
-    void *old;
-
-    wn_arrive(wane_untag(object));
-    store_begins(wane_untag(object));
-    old = replace_private(slot, (uintptr_t)object);
-    if (wane_untag(object))
-        stored(wane_untag(object), slot);
-    drop_now(old);
-    wn_scope_close(opened);
+    wn_check_not_tracing();
+    if (!wn_in_section() || (wane_untag(object) && wn_is_in_transit(WANE_HEADER(wane_untag(object)))))
+        arrive_and_put(slot, object);
+    else
+        put_private(slot, object);
 }
 
 void *

@@ -22,14 +22,21 @@ extern struct wane_atomic32 wn_collecting;
  * answers. The collector may know its address, or hold it since the look at word1 (CLAIMED outlives wn_collecting; a 0 that
  * ends a phase is released after all its claims). */
 static inline bool
+wn_is_looked_at(struct wane_header *h)
+{
+    WN_STEP("death:plain");
+    return (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)) ||
+           ((load_acquire(&h->word1) & WN_HOLDERS) && !WN_MUTANT(death_looks_once));
+}
+
+/* The same of an object that may be noted, and where there may be no membarrier. */
+static inline bool
 wn_may_be_looked_at(struct wane_header *h)
 {
     if (!WN_MUTANT(noted_until_counted))
         wn_registry_remove(h);
     wn_mutator_fence();
-    WN_STEP("death:plain");
-    return (load_acquire(&wn_collecting) && !WN_MUTANT(free_ignores_collecting)) ||
-           ((load_acquire(&h->word1) & WN_HOLDERS) && !WN_MUTANT(death_looks_once));
+    return wn_is_looked_at(h);
 }
 
 /* Called when a live object is waiting for its finalizer on wn_final_due. */

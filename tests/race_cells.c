@@ -204,6 +204,60 @@ a_page_stays_while_its_push_is_half_done(void **state)
     assert_int_equal(load_relaxed(&page->remote), 0);
 }
 
+/* So many objects of the page, at most. */
+static void
+release_of(const struct wn_page *page, unsigned most)
+{
+    for (unsigned i = 0; i < MANY && most; i++)
+        if (w.o[i] && page_around(w.o[i]) == page) {
+            wane_release(w.o[i]);
+            w.o[i] = NULL;
+            most--;
+        }
+}
+
+/* A page that is alone in its bin may be empty there; one that has company, or gets some, may not. */
+DEED(pages_come_and_go)
+{
+    struct wn_page   *first = page_around(w.o[0]), *second = NULL, *last = page_around(w.o[MANY - 1]);
+    struct wn_record *r;
+    struct wn_page  **bin;
+
+    for (unsigned i = 0; i < MANY && !second; i++)
+        if (page_around(w.o[i]) != first && page_around(w.o[i]) != last)
+            second = page_around(w.o[i]);
+    assert_non_null(second);
+    wane_enter();
+    r = wn_standing();
+    bin = &r->bin[last->cell / 16];
+    assert_ptr_equal(*bin, last);
+    release_of(first, 1);
+    assert_ptr_equal(*bin, first);
+    release_of(last, MANY); /* no longer alone: it goes */
+    assert_true(r->spare_page == last || load_relaxed(&last->owner) != r->id);
+    release_of(first, MANY);
+    assert_ptr_equal(*bin, first); /* alone, and empty */
+    assert_int_equal(first->used, 0);
+    release_of(second, 1);
+    assert_ptr_equal(*bin, second);
+    assert_true(r->spare_page == first || load_relaxed(&first->owner) != r->id);
+    for (unsigned i = 0; i < MANY; i++)
+        if (w.o[i])
+            wane_release(w.o[i]);
+    wane_leave();
+}
+
+static void
+an_empty_page_stays_only_alone(void **state)
+{
+    (void)state;
+    skip_without_cells();
+    act(&w.m1, make_many, NULL);
+    act(&w.m1, pages_come_and_go, NULL);
+    quiet_down();
+    assert_int_equal(ended(&w.ended), MANY);
+}
+
 /* In the child of a fork the records of other threads are whole, and their pages are used again. */
 static int
 child(uint32_t owner)
@@ -479,6 +533,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(cells_return_to_their_owner, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_empty_page_stays_only_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_page_stays_while_its_push_is_half_done, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fork_mends_the_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fork_before_the_page_is_returned, setup, teardown),
