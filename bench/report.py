@@ -4,9 +4,6 @@ import figures
 import plot
 import workloads
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-
-
 def label(row):
     return row["peer"] if row["allocator"] in ("glibc", "own", "") else f"{row['peer']}, {row['allocator']}"
 
@@ -144,11 +141,12 @@ def goals_table(goals):
     return lines
 
 
-def markdown(results):
+def markdown(results, part="measured"):
     m = results["machine"]
+    count = f" {figures.count_line(results['goals'])}." if part == "measured" else ""
     out = [f"{m['cores']} cores, {m['model']}, load {m['load']:.1f} before and {m['load_after']:.1f} after, {results['date']}"
-           f"{', a quick run' if results['quick'] else ''}. {figures.count_line(results['goals'])}.", ""]
-    out += goals_table(results["goals"])
+           f"{', a quick run' if results['quick'] else ''}.{count}", ""]
+    out += goals_table(results["goals"]) if part == "measured" else []
     drawn = {name for name, svg in pictures(results) if svg}
     for w in workloads.WORKLOADS:
         rows = [row for row in results["rows"] if row["workload"] == w.name]
@@ -159,13 +157,19 @@ def markdown(results):
         out += ["| | " + " | ".join(head) + " |", "| --- |" + " --- |" * len(head)]
         out += ["| " + " | ".join(line) + " |" for line in lines]
         out += [""] + [f"- {note}" for note in [*(f"{name}: {why}" for name, why in notes.items()), *extras(rows)]]
-        out += [""] + [f"![{w.title}](bench/{name}.svg)" for name in (w.name, w.name + "-size", w.name + "-steps") if name in drawn]
+        out += [""] + [f"![{w.title}]({folder(part)}/{name}.svg)" for name in (w.name, w.name + "-size", w.name + "-steps") if name in drawn]
     return "\n".join(out) + "\n"
 
 
-def document(results, docs):
+def folder(part):
+    return "bench" if part == "measured" else f"bench/{part}"
+
+
+def document(results, docs, part="measured"):
+    """Between the marks of the part; its pictures are in a folder of their own."""
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
     path = docs / "performance.md"
     content = path.read_text()
-    before, rest = content.split(BEGIN)
-    path.write_text(before + BEGIN + "\n" + markdown(results) + END + rest.split(END)[1])
-    plots(results, docs / "bench")
+    before, rest = content.split(begin)
+    path.write_text(before + begin + "\n" + markdown(results, part) + end + rest.split(end)[1])
+    plots(results, docs / folder(part))

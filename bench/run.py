@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: MIT
 """The library beside its peers, interleaved in one run. `./dev bench` builds the library and calls this.
 
-usage: run.py [--quick] [--only NAME[,NAME ...]] [--build DIRECTORY] [--compare OLD.json] [--from NEW.json] [--document]
+usage: run.py [--quick] [--only NAME[,NAME ...]] [--threads N[,N ...]] [--build DIRECTORY] [--built]
+              [--compare OLD.json] [--from NEW.json] [--document [PART]]
 
   --quick     small heaps, few threads, short samples: under three minutes
   --only      some workloads (read, rings1 ..) or rows of the goals (P5 ..)
+  --threads   so many each, instead of 1, 2, 4 and 16 as far as there are cores (of the workloads that have several)
+  --built     build nothing: DIRECTORY was copied from a machine that has the compilers
   --compare   afterwards: rows that are worse than in OLD.json, each as a ratio to its reference; exit status 1 if there are any
   --from      no measurement: goals, pictures (and --compare) from stored results
-  --document  put tables, goals and pictures into docs/performance.md
+  --document  put tables, goals and pictures into docs/performance.md; PART (scaling): without goals, where that part's marks are
 
 Results: DIRECTORY/results.json (below), DIRECTORY/plots/*.svg. Exit status 1 too if a checksum is wrong.
 
@@ -48,7 +51,8 @@ class Driver:
     def __init__(self, arguments):
         self.quick = arguments.quick
         self.directory = pathlib.Path(arguments.build)
-        self.builder = peers.Builder(self.directory, self.directory / "src")
+        self.threads = [int(n) for n in arguments.threads.split(",")] if arguments.threads else []
+        self.builder = peers.Builder(self.directory, self.directory / "src", arguments.built)
         self.rows, self.wrong = [], 0
 
     # ---- One sample -----------------------------------------------------------------------------------------------
@@ -113,8 +117,8 @@ class Driver:
             for peer in w.peers:
                 about = peers.PEERS[peer]
                 for allocator in workloads.allocators_of(w, about.allocator):
-                    for threads in workloads.threads_of(w, peer):
-                        if not self.quick or threads <= 2 or w.threads != "all":
+                    for threads in workloads.threads_of(w, peer, self.threads):
+                        if self.threads or not self.quick or threads <= 2 or w.threads != "all":
                             yield w, peer, threads, size, allocator
 
     def row(self, place, status, why="", **more):
@@ -270,10 +274,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--threads", default="")
     parser.add_argument("--build", default="build/bench")
+    parser.add_argument("--built", action="store_true")
     parser.add_argument("--compare")
     parser.add_argument("--from", dest="stored")
-    parser.add_argument("--document", action="store_true")
+    parser.add_argument("--document", nargs="?", const="measured", choices=("measured", "scaling"))
     arguments = parser.parse_args()
     directory, bad = pathlib.Path(arguments.build), 0
     old = json.loads(pathlib.Path(arguments.compare).read_text()) if arguments.compare else None
@@ -287,7 +293,7 @@ def main():
         (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     report.plots(results, directory / "plots")
     if arguments.document:
-        report.document(results, peers.ROOT / "docs")
+        report.document(results, peers.ROOT / "docs", arguments.document)
     print(f"results: {directory}/results.json; pictures: {directory}/plots; measured in {results['seconds']['run']} s, "
           f"peers built in {results['seconds']['building']} s")
     if old:

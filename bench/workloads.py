@@ -129,10 +129,10 @@ BY_NAME = {w.name: w for w in WORKLOADS}
 ONE_THREAD = {"Nim ORC", "Python"}
 
 
-def threads_of(workload, peer="wane"):
+def threads_of(workload, peer="wane", wanted=()):
     cores = len(os.sched_getaffinity(0))
     if workload.threads == "all":
-        return [1] if peer in ONE_THREAD else [t for t in (1, 2, 4, 16) if t <= max(cores, 4)]
+        return [1] if peer in ONE_THREAD else [t for t in wanted or (1, 2, 4, 16) if wanted or t <= max(cores, 4)]
     return [int(workload.threads)]
 
 

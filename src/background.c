@@ -10,6 +10,7 @@
 #include "pace.h"
 #include "page.h"
 #include "pressure.h"
+#include "share.h"
 #include "stall.h"
 #include "table.h"
 #include "thread.h"
@@ -55,6 +56,7 @@ wn_background_tick(uint64_t end)
     do
         waits = wn_driver_round(WN_ATTEND, false);
     while (wn_driver_has_more() && wn_now() < end);
+    waits |= wn_share_cool(false);
     wn_table_tend();
     collect_if_due(now);
     if (wn_driver_has_more())

@@ -96,10 +96,8 @@ is_refused(struct wn_record *r, int64_t charge)
 bool
 wn_budget_report(struct wn_record *r, int64_t charge)
 {
-    if (is_refused(r, charge)) {
-        fetch_add_relaxed(&refused, 1u);
+    if (is_refused(r, charge))
         return false;
-    }
     /* Whoever is stopped between the two (fork) counts too much. relaxed: sums; nothing is reached through them. */
     if (charge > 0)
         fetch_add_relaxed(&total, (uint64_t)charge);
@@ -142,6 +140,12 @@ void
 wn_budget_count_wait(void)
 {
     fetch_add_relaxed(&waits, 1u);
+}
+
+void
+wn_budget_count_refusal(void)
+{
+    fetch_add_relaxed(&refused, 1u);
 }
 
 void

@@ -57,5 +57,6 @@ bool wn_budget_is_short(void);
 void wn_budget_attended(void);
 
 void wn_budget_count_wait(void);
+void wn_budget_count_refusal(void);
 
 #endif

@@ -361,12 +361,13 @@ open_page(struct wn_record *r, uint32_t cell)
 
 /* With some more, which are free then: a birth that finds a free cell is short. Not so many that they leave the cache again. */
 static void *
-take_fresh(struct wn_page *page)
+take_fresh(const struct wn_record *r, struct wn_page *page)
 {
     char    *cell = page->fresh, *last = cell;
     uint32_t step = page->cell;
+    int      most = r->dying ? 1 : FRESH; /* each birth that finds no free cell buries some of those that wait (object.c) */
 
-    for (int n = 1; n < FRESH && last + step != page->end; n++, last += step)
+    for (int n = 1; n < most && last + step != page->end; n++, last += step)
         ((struct wn_cell *)(void *)last)->next = (struct wn_cell *)(void *)(last + step);
     ((struct wn_cell *)(void *)last)->next = NULL;
     page->fresh = last + step;
@@ -433,11 +434,11 @@ wn_cell_take_slow(struct wn_record *r, size_t bytes)
         if (page->free)
             return wn_cell_take_first(page);
         if (page->fresh != page->end)
-            return take_fresh(page);
+            return take_fresh(r, page);
         unlist(r, page);
     }
     page = open_page(r, bin * 16);
-    return page ? take_fresh(page) : NULL;
+    return page ? take_fresh(r, page) : NULL;
 }
 
 /* ---- Cells that strangers give back ---------------------------------------------------------------------------------- */

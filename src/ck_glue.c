@@ -8,6 +8,7 @@
 #include "ck_glue.h"
 
 #include <ck_ec.h>
+#include <ck_pr.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -94,4 +95,17 @@ wn_event_wait(struct wn_event *event, uint32_t value, uint64_t nanoseconds)
     }
     ck_ec_deadline(&deadline, &mode, &t);
     ck_ec32_wait_pred(ec(event), &mode, value, until_deadline, &deadline, &deadline);
+}
+
+#define STALL_HOT  7u /* after the waits of 1 and 3 turns: three failures in a row are not chance */
+#define STALL_MOST 63u
+
+bool
+wn_stall(unsigned *turns)
+{
+    if (*turns < STALL_MOST)
+        *turns = 2 * *turns + 1;
+    for (unsigned i = 0; i < *turns; i++)
+        ck_pr_stall();
+    return *turns == STALL_HOT;
 }

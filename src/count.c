@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "check.h"
+#include "ck_glue.h"
 #include "handoff.h"
 #include "probe.h"
 #include "share.h"
@@ -317,15 +318,33 @@ stranger_step(uint64_t w1, uint64_t *n, const struct wane_header *h, const struc
     return fate(WN_GOES_QUEUED);
 }
 
+bool
+wn_count_release_contended(struct wane_header *h, const struct wn_type *t)
+{
+    unsigned turns = 0;
+    uint64_t w1;
+
+    do {
+        if (wn_stall(&turns))
+            wn_share_itself(wn_standing(), h);
+        w1 = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
+        if ((w1 & WN_SHARED) || wn_above(w1) - 1 >= WN_IMMORTAL - 2 || (t->traced && !(w1 & WN_MARKS)))
+            return false;
+        WN_STEP("release:before-cas");
+    } while (!cas_acq_rel(&h->word1, &w1, w1 + WN_VERSION_ONE - WN_COUNT_ONE)); /* acq_rel E11 */
+    return true;
+}
+
 static struct wn_verdict
 release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_record *r, struct wn_room room)
 {
     uint64_t          w1 = load_acquire(&h->word1);
     uint64_t          n;
     uint32_t          owner;
+    unsigned          turns = 0;
     struct wn_verdict v;
 
-    do {
+    for (;;) {
         if (__builtin_expect((w1 & WN_SHARED) && wn_share_add(r, h, UINT64_MAX), 0))
             return fate(WN_LIVES); /* the share's units keep it */
         if ((w1 & (WN_MERGED | WN_SHARED)) == WN_MERGED && !t->traced && !t->finalize)
@@ -337,7 +356,12 @@ release_stranger(struct wane_header *h, const struct wn_type *t, struct wn_recor
             return v;
         }
         WN_STEP("release:before-cas");
-    } while (!WN_WEAKER(release_unordered, cas_acq_rel, cas_relaxed, &h->word1, &w1, n)); /* acq_rel E11 */
+        if (WN_WEAKER(release_unordered, cas_acq_rel, cas_relaxed, &h->word1, &w1, n)) /* acq_rel E11 */
+            break;
+        if (wn_stall(&turns))
+            wn_share_itself(r, h); /* the unit is still here */
+        w1 = load_acquire(&h->word1);
+    }
     v.owner = owner;
     return v;
 }

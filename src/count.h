@@ -72,6 +72,9 @@ wn_above(uint64_t w1)
     return (uint32_t)(w1 >> WN_COUNT_SHIFT) - (uint32_t)(w1 & WN_MERGED);
 }
 
+/* The same when others are at the word. */
+bool wn_count_release_contended(struct wane_header *h, const struct wn_type *t);
+
 /* Of another's object, not in transit, not shared, give one unit back, if others remain and no mark is due. w1: its word1 as it
  * was seen. False: nothing was done, for more may follow from the release. In a section. */
 static inline bool
@@ -85,7 +88,8 @@ wn_count_release_of_many(struct wane_header *h, const struct wn_type *t, uint64_
         wn_check_words(h, load_relaxed(&h->word0), w1);
     WN_STEP("release:before-cas");
     return WN_WEAKER(many_release_unordered, cas_acq_rel, cas_relaxed, &h->word1, &w1,
-                     w1 + WN_VERSION_ONE - WN_COUNT_ONE); /* acq_rel E11 */
+                     w1 + WN_VERSION_ONE - WN_COUNT_ONE) /* acq_rel E11 */
+        || wn_count_release_contended(h, t);
 }
 
 void wn_count_retained(struct wane_header *h, uint64_t old);

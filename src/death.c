@@ -65,6 +65,18 @@ wn_free_watched(struct wn_record *r, struct wane_header *h, const struct wn_type
         wn_object_memory_give(r, h, t);
 }
 
+bool
+wn_bury_watched(struct wn_record *r, struct wane_header *h, const struct wn_type *t, uint64_t w0)
+{
+    if (WN_CHECKS >= 1)
+        wn_check_words(h, w0, load_relaxed(&h->word1));
+    if (wn_may_be_looked_at(h))
+        return false;
+    wn_count_death(r, t, h);
+    wn_free_now(r, h, t, t->bytes);
+    return true;
+}
+
 /* r's list of open graves becomes the waiting one with a ticket. */
 static bool
 seal_graves(struct wn_record *r)

@@ -101,6 +101,9 @@ wn_free_now(struct wn_record *r, struct wane_header *h, const struct wn_type *t,
         wn_cell_give(r, (char *)h - t->prefix, bytes <= wn_cell_most);
 }
 
+/* A plain death where objects may be noted, or where there may be no membarrier. */
+bool wn_bury_watched(struct wn_record *r, struct wane_header *h, const struct wn_type *type, uint64_t w0);
+
 /* The release of the last unit of the caller's own object that nobody else knows and that nothing follows from: it is freed.
  * False: it is not that, or needs a look at more than these few words; nothing was done. In a section, standing on r. */
 static inline __attribute__((always_inline)) bool
@@ -110,8 +113,10 @@ wn_bury_at_once(struct wn_record *r, struct wane_header *h, uint64_t w0)
     struct wn_type_counts *counts = wn_type_counts_at_hand(r, t->id);
     int64_t                charge = (int64_t)(load_relaxed(&r->charge) - t->bytes);
 
-    if (!t->is_plain || !wn_count_is_plain_death(h, w0, r) || !counts || wn_registry_was_on() || load_relaxed(&wn_grace_fences))
+    if (!t->is_plain || !wn_count_is_plain_death(h, w0, r) || !counts)
         return false;
+    if (__builtin_expect(wn_registry_was_on() || load_relaxed(&wn_grace_fences), 0))
+        return wn_bury_watched(r, h, t, w0);
     if (__builtin_expect(r->credit >= 2 * WN_CREDIT || charge <= -(int64_t)load_relaxed(&wn_budget_granule), 0)) {
         wn_death_settle(r); /* else each of a row of deaths would come here */
         return false;

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "gate.h"
 #include "histogram.h"
+#include "share.h"
 #include "step.h"
 
 #define SLICE_NS 50000 /* a claim is held no longer */
@@ -335,6 +336,7 @@ is_handed_over(struct wn_record *r, uint64_t epoch)
 bool
 wn_driver_settle(uint64_t deadline)
 {
+    (void)wn_share_cool(true);
     for (int round = 0; round < 2; round++) {
         uint64_t ticket;
 

@@ -44,6 +44,23 @@ clear(void *p, size_t bytes, uint32_t bin)
         memset((char *)p + (size_t)i * 16, 0, 16);
 }
 
+/* At the hard limit: what waits to be buried here makes room. */
+static __attribute__((noinline, cold)) bool
+take_what_dies(struct wn_record *r, size_t bytes)
+{
+    struct wane_header *first = NULL;
+    bool                taken = false;
+
+    while (!taken && r->dying && r->dying != first && !WN_MUTANT(refused_beside_the_dead)) {
+        first = r->dying;
+        wn_death_recycle(r); /* leaves them where they are if callbacks come first, or somebody buries already */
+        taken = wn_budget_take(r, bytes);
+    }
+    if (!taken)
+        wn_budget_count_refusal();
+    return taken;
+}
+
 /* An object of so many bytes in all, standing on r. NULL: errno is ENOMEM; *refused: by the budget. */
 static inline struct wane_header *
 make(const struct wn_type *t, struct wn_record *r, size_t bytes, uint32_t bin, bool *refused)
@@ -58,7 +75,7 @@ make(const struct wn_type *t, struct wn_record *r, size_t bytes, uint32_t bin, b
     }
     if (__builtin_expect(!r->bin[bin]->free && r->dying, 0))
         wn_death_recycle(r);
-    *refused = !wn_budget_take(r, bytes);
+    *refused = !wn_budget_take(r, bytes) && !take_what_dies(r, bytes);
     p = __builtin_expect(!*refused, 1) ? wn_cell_take(r, bytes, bin) : NULL;
     if (__builtin_expect(!p, 0)) {
         if (!*refused)
@@ -108,20 +125,24 @@ make_at_once(const struct wn_type *t, struct wn_record *r)
 }
 
 /* One whose size its type knows. In a section. */
-static inline void *
-make_plain(const struct wn_type *t, bool *refused, void *caller)
+static __attribute__((noinline)) void *
+make_noted(const struct wn_type *t, bool *refused, void *caller)
 {
-    struct wn_record   *r = wn_standing();
-    void               *object = make_at_once(t, r);
-    struct wane_header *h = object ? NULL : make(t, r, t->bytes, t->bin, refused);
+    struct wane_header *h = make(t, wn_standing(), t->bytes, t->bin, refused);
 
-    if (__builtin_expect(object != NULL, 1))
-        return object;
     if (__builtin_expect(!h, 0))
         return NULL;
     if (wn_registry_is_on())
         note(h, t, t->bytes, caller);
     return wn_payload(h);
+}
+
+static inline void *
+make_plain(const struct wn_type *t, bool *refused, void *caller)
+{
+    void *object = make_at_once(t, wn_standing());
+
+    return __builtin_expect(object != NULL, 1) ? object : make_noted(t, refused, caller);
 }
 
 static void *
@@ -173,7 +194,7 @@ new_inside(const struct wn_type *t, void *caller)
 {
     bool refused;
 
-    return make_plain(t, &refused, caller);
+    return make_noted(t, &refused, caller);
 }
 
 static __attribute__((noinline)) void *

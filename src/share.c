@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "driver.h"
 #include "handoff.h"
 #include "memory.h"
 #include "step.h"
@@ -12,8 +13,15 @@
 #define COMMON        1024 /* objects that can be shared at a time, or almost */
 #define COMMON_PROBES 16
 
+#define LONG_NS       1000000000 /* what has shared itself is unshared after this */
+
 /* One for each shared object, for records that have no entry free. o: fetch_add by anybody in a section. */
 static struct wn_shared_count common[COMMON];
+
+#define LOOKED_AT UINT64_C(1)
+#define UNSHARED  UINT64_C(2)
+static struct wane_atomic64 since[COMMON]; /* a: who shared it (share.h); written before the entry's object */
+static struct wane_atomic32 hot;           /* a: so many have shared themselves, or a few less */
 
 /* ---- Entries ---------------------------------------------------------------------------------------------------- */
 
@@ -34,7 +42,7 @@ find_common(const struct wane_header *h)
 
 /* Hold a free one: nobody finds it before h is its object. */
 static struct wn_shared_count *
-reserve_common(const struct wane_header *h)
+reserve_common(const struct wane_header *h, uint64_t time)
 {
     for (uint32_t i = 0; i < COMMON_PROBES; i++) {
         struct wn_shared_count *c = common_entry(h, i);
@@ -42,6 +50,7 @@ reserve_common(const struct wane_header *h)
 
         if (!load_relaxed(&c->object) && cas_acq_rel(&c->object, &object, (void *)common)) { /* acquire E17 */
             store_relaxed(&c->units, UINT64_C(0));
+            store_release(&since[c - common], time);
             return c;
         }
     }
@@ -149,7 +158,7 @@ share(struct wane_header *h, bool is_mine, bool *asks)
         int64_t count = wn_count(w);
 
         if (wn_is_gone(w))
-            wn_fatal(h, "share of a dead object");
+            return -ESRCH;
         if (w & WN_SHARED)
             return -EALREADY;
         if (count >= WN_SHARE_BIAS / 2 || count <= -WN_SHARE_BIAS / 2)
@@ -181,21 +190,63 @@ share_in(struct wn_shared_count *c, struct wane_header *h, struct wn_record *r)
     return rc;
 }
 
+/* time: 0 for the program. */
+static int
+share_since(struct wane_header *h, struct wn_record *r, uint64_t time)
+{
+    struct wn_shared_count *c = wn_node_reserve(r) ? reserve_common(h, time) : NULL;
+
+    return c ? share_in(c, h, r) : -ENOMEM;
+}
+
+static bool
+has_shared_itself(uint64_t time)
+{
+    return time != 0 && time != UNSHARED;
+}
+
+/* It was shared already. By itself: it is the program's from now on. */
+static int
+take_over(const struct wane_header *h)
+{
+    const struct wn_shared_count *c = find_common(h); /* NULL: it is not published yet; by itself, most likely */
+    uint64_t                      time = c ? load_acquire(&since[c - common]) : UNSHARED;
+
+    while (has_shared_itself(time))
+        if (cas_acq_rel(&since[c - common], &time, UINT64_C(0))) {
+            fetch_add_relaxed(&hot, UINT32_MAX);
+            return 0;
+        }
+    return time == UNSHARED ? -EBUSY : -EALREADY;
+}
+
 int
 wane_share(void *object)
 {
-    bool                    opened = wn_scope_open();
-    struct wane_header     *h = WANE_HEADER(object);
-    struct wn_record       *r = wn_standing();
-    struct wn_shared_count *c;
-    int                     rc = -ENOMEM;
+    bool                opened = wn_scope_open();
+    struct wane_header *h = WANE_HEADER(object);
+    int                 rc;
 
     wn_arrive(object);
-    c = wn_node_reserve(r) ? reserve_common(h) : NULL;
-    if (c)
-        rc = share_in(c, h, r);
+    rc = share_since(h, wn_standing(), 0);
+    if (rc == -ESRCH)
+        wn_fatal(h, "share of a dead object");
+    if (rc == -EALREADY)
+        rc = take_over(h);
     wn_scope_close(opened);
     return rc;
+}
+
+void
+wn_share_itself(struct wn_record *r, struct wane_header *h)
+{
+    if (load_relaxed(&h->word1) & (WN_CLAIMED | WN_REVIEW | WN_CONDEMNED)) /* the collector is at it, too */
+        return;
+    fetch_add_relaxed(&hot, 1u); /* first: who is stopped in between (fork) leaves it too high, which costs some looks */
+    if (share_since(h, r, wn_now() | 4) == 0) /* not 0, LOOKED_AT, or UNSHARED */
+        wn_record_backlog(r); /* the background runs from now on */
+    else
+        fetch_add_relaxed(&hot, UINT32_MAX);
 }
 
 /* ---- Unsharing -------------------------------------------------------------------------------------------------- */
@@ -263,9 +314,65 @@ unshare(struct wane_header *h, struct wn_record *r)
 int
 wane_unshare(void *object)
 {
-    bool opened = wn_scope_open();
-    int  rc = unshare(WANE_HEADER(object), wn_standing());
+    bool                          opened = wn_scope_open();
+    const struct wn_shared_count *c = find_common(WANE_HEADER(object));
+    int                           rc = -EINVAL;
 
+    if (!c || !load_acquire(&since[c - common]) || WN_MUTANT(unshares_the_hot))
+        rc = unshare(WANE_HEADER(object), wn_standing());
     wn_scope_close(opened);
     return rc;
+}
+
+/* ---- What has shared itself --------------------------------------------------------------------------------------- */
+
+/* Nothing seems to hold it. */
+static bool
+is_idle(const struct wane_header *h)
+{
+    uint64_t w1 = load_acquire(&h->word1);
+
+    return (w1 & WN_MERGED) && wn_count(w1) + wn_share_look(h, w1) <= 0;
+}
+
+/* In a section. False: there is nothing in the entry that has shared itself. */
+static bool
+cool(uint32_t i, bool all)
+{
+    uint64_t            time = load_acquire(&since[i]), looked = LOOKED_AT;
+    struct wane_header *h;
+
+    if (time <= UNSHARED && !(WN_MUTANT(cools_the_programs) && !time))
+        return false;
+    h = load_acquire(&common[i].object); /* acquire E17 */
+    if (!h || h == (void *)common || !cas_acq_rel(&since[i], &time, LOOKED_AT))
+        return false;
+    WN_STEP("share:looked-at");
+    if (!all && wn_now() - time < LONG_NS && !is_idle(h)) {
+        (void)cas_acq_rel(&since[i], &looked, time); /* or it is the program's by now */
+        return true;
+    }
+    if (!cas_acq_rel(&since[i], &looked, UNSHARED))
+        return false;
+    WN_STEP("share:unsharing");
+    if (unshare(h, wn_standing()) == 0) {
+        fetch_add_relaxed(&hot, UINT32_MAX);
+        return false;
+    }
+    store_release(&since[i], time); /* no memory: later */
+    return true;
+}
+
+bool
+wn_share_cool(bool all)
+{
+    bool some = false;
+
+    if (!load_relaxed(&hot) || WN_MUTANT(hot_for_ever))
+        return false;
+    wane_enter();
+    for (uint32_t i = 0; i < COMMON; i++)
+        some |= cool(i, all);
+    wane_leave();
+    return some;
 }

@@ -21,6 +21,25 @@
  * Only that release may find the count at zero: death is found there, and it is the candidate event. The part in word1 of an
  * object that is still not merged may come out below zero, for it is QUEUED (I3).
  *
+ * An object whose word1 so many threads are at that a CAS fails again and again *shares itself*: the thread whose CAS it was
+ * does it. The background unshares such objects, and only it does, when nothing seems to hold them any more, and after a second
+ * in any case (what is shared neither dies nor is collected); if they are still hot they share themselves again. `since` says of
+ * each common entry who shared its object:
+ *
+ *     0          the program: it alone unshares it
+ *     a time     itself, then
+ *     LOOKED_AT  the same; the background is looking, in a section
+ *     UNSHARED   .. and has unshared it, or is about to
+ *
+ *     background, in a section                      wane_share of the program
+ *     since: a time (acquire)? object := entry's
+ *     CAS since: the time -> LOOKED_AT              CAS since: a time or LOOKED_AT -> 0: it is the program's
+ *     looks at object's words and units                 and a wane_unshare may follow, whose grace period
+ *     CAS since: LOOKED_AT -> UNSHARED or back          waits for the background's section
+ *
+ * The object that is looked at is there: it was shared by itself when LOOKED_AT was set, since nobody else ends that. No fork
+ * comes in between: the background holds the gate (gate.h).
+ *
  * Source: the kernel's percpu-ref (T. Heo, 2013), with a grace period of ours and a search by address in place of a pointer.
  */
 #ifndef WN_SHARE_H
@@ -59,6 +78,13 @@ wn_share_add(struct wn_record *r, struct wane_header *h, uint64_t n)
     store_relaxed(&c->units, load_relaxed(&c->units) + n);
     return true;
 }
+
+/* In a section, holding h or the right to look at it: h is hot. It is shared from now on, or not: no matter. Lock-free. */
+void wn_share_itself(struct wn_record *r, struct wane_header *h);
+
+/* Under the driver lock, outside of sections: unshare what has shared itself and is not held any more, or has been shared for
+ * long; all: whatever has. True: some are left. */
+bool wn_share_cool(bool all);
 
 /* What an object whose word1 is w1 has beside its words, BIAS taken off: a look at numbers that move. 0: it is not shared. */
 int64_t wn_share_look(const struct wane_header *h, uint64_t w1);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "ck_glue.h"
 #include "death.h"
 #include "decide.h"
 #include "handoff.h"
@@ -156,6 +157,8 @@ upgrade(struct wane_header *h)
 {
     /* acquire E14, E11 */
     uint64_t w = load_acquire(&h->word1);
+    unsigned turns = 0;
+    bool     is_hot = false;
 
     for (;;) {
         WN_STEP("weak:looked");
@@ -176,8 +179,13 @@ upgrade(struct wane_header *h)
         if (wn_count(w) >= WN_IMMORTAL && !WN_MUTANT(upgrade_counts_immortal))
             break; /* its releases change nothing either */
         WN_STEP("weak:before-cas");
-        if (cas_acq_rel(&h->word1, &w, (w & ~WN_REVIEW) + WN_COUNT_ONE + WN_VERSION_ONE))
+        if (cas_acq_rel(&h->word1, &w, (w & ~WN_REVIEW) + WN_COUNT_ONE + WN_VERSION_ONE)) {
+            if (is_hot)
+                wn_share_itself(wn_standing(), h); /* now that it is held */
             break;
+        }
+        is_hot |= wn_stall(&turns);
+        w = load_acquire(&h->word1);
     }
     return wn_payload(h);
 }

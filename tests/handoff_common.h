@@ -81,6 +81,22 @@ release_x(void *unused)
     wane_release(w.x);
 }
 
+static inline void
+retain_x_inside(void *unused)
+{
+    (void)unused;
+    WANE_SECTION
+    wane_retain(w.x);
+}
+
+static inline void
+release_x_inside(void *unused)
+{
+    (void)unused;
+    WANE_SECTION
+    wane_release(w.x);
+}
+
 #define RACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 #endif

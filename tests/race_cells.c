@@ -495,6 +495,57 @@ DEED(drop_and_make)
     wane_leave();
 }
 
+#define LEAVES 8000
+
+static struct wane_type leaf_type = {.name = "leaf", .size = 240};
+static void            *leaf[LEAVES];
+
+static void
+make_leaves(unsigned but)
+{
+    for (unsigned i = 0; i < LEAVES; i++)
+        if (!but || i % but)
+            assert_non_null(leaf[i] = wane_new(&leaf_type));
+}
+
+static void
+release_leaves(unsigned but)
+{
+    for (unsigned i = 0; i < LEAVES; i++)
+        if (!but || i % but)
+            wane_release(leaf[i]);
+}
+
+/* A list is dropped, and what is made then is of another size: in cells that never were, then in some that came back. */
+DEED(drop_and_make_another_size)
+{
+    struct link *l;
+
+    wane_enter();
+    l = list_of(100000);
+    assert_int_equal(wane_budget(0, wane_budget_used() + 500000), 0);
+    wane_release(l);
+    make_leaves(0);
+    assert_int_equal(wane_budget(0, 0), 0);
+    l = list_of(100000);
+    release_leaves(200);
+    assert_int_equal(wane_budget(0, wane_budget_used() + 500000), 0);
+    wane_release(l);
+    make_leaves(200);
+    assert_int_equal(wane_budget(0, 0), 0);
+    release_leaves(0);
+    wane_leave();
+}
+
+/* At the limit no birth is refused while enough waits to be buried. */
+static void
+the_dead_make_room_in_the_budget(void **state)
+{
+    (void)state;
+    skip_without_cells();
+    act(&w.m1, drop_and_make_another_size, NULL);
+}
+
 /* One long section drops large structures and makes others: those take the memory of these. */
 static void
 the_dead_make_room_for_the_new(void **state)
@@ -541,6 +592,7 @@ main(void)
         cmocka_unit_test_setup_teardown(pages_of_a_thread_that_has_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(vacant_memory_wakes_the_background, setup, teardown),
         cmocka_unit_test_setup_teardown(the_dead_make_room_for_the_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_dead_make_room_in_the_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(threads_end_and_memory_goes_back, setup, teardown),
     };
 

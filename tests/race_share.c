@@ -8,22 +8,6 @@
 #include "memory.h"
 
 static void
-retain_x_inside(void *unused)
-{
-    (void)unused;
-    WANE_SECTION
-    wane_retain(w.x);
-}
-
-static void
-release_x_inside(void *unused)
-{
-    (void)unused;
-    WANE_SECTION
-    wane_release(w.x);
-}
-
-static void
 strangers_count_on_their_records(void **state)
 {
     uint64_t word;

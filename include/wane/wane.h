@@ -173,11 +173,15 @@ void *wane_adopt(void *object);
  * Counts    none; until it is unshared the object cannot die, and the collector takes it and all that it holds for live
  * Threads   any
  * Progress  lock-free
+ * Notes     an object at which threads fail three times in a row with their compare-and-swap shares itself. The background
+ *           unshares it when nothing seems to hold it, and after a second at the latest; wane_barrier, wane_collect and
+ *           wane_shutdown at once. Until then it dies later than with its last reference, and wane_give refuses it (-EBUSY).
+ *           wane_share makes it the program's, who unshares it then. What is known to be hot is better shared by the program
  *
  * wane_unshare - back to one count
  *
  * @object   owned or borrowed
- * Returns   0; -EINVAL: it is not shared; -ENOMEM: nothing has changed
+ * Returns   0; -EINVAL: it is not shared, or has shared itself; -ENOMEM: nothing has changed
  * Counts    after a grace period; if nobody holds the object it dies then
  */
 int wane_share(void *object);

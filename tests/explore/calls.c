@@ -264,6 +264,13 @@ wn_event_wait(struct wn_event *event, uint32_t value, uint64_t nanoseconds)
         (void)ex_wait(event, nanoseconds ? end - ex_now() : 0, "an event");
 }
 
+/* No wait, for others run at each point anyway; what fails twice is hot. */
+bool
+wn_stall(unsigned *turns)
+{
+    return (*turns)++ == 1;
+}
+
 /* ---- The rest --------------------------------------------------------------------------------------------------------- */
 
 long
