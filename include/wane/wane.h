@@ -128,9 +128,7 @@ size_t wane_size_of(const void *object);
  * Counts    caller -1
  * Errors    aborts with a message when there was nothing to release (misuse)
  * Threads   any, inside or outside sections
- * Progress  lock-free; a release that destroys does a bounded share of the work, the rest follows later
- *
- * (Both are inline in fast.h.)
+ * Progress  lock-free; a release that destroys does a bounded share of the work, the rest follows later (both: fast.h)
  */
 
 /**
@@ -170,13 +168,10 @@ void *wane_adopt(void *object);
  * @object   owned or borrowed; retains and releases of all threads, inside sections, touch no common line from now on
  * Returns   0; -EALREADY; -EBUSY: an unshare is not settled yet (it takes a grace period), or the count is absurdly large;
  *           -ENOMEM: too many objects are shared (about a thousand can be), or there is no memory
- * Counts    none; until it is unshared the object cannot die, and the collector takes it and all that it holds for live
+ * Counts    none; until it is unshared the object cannot die, and the collector takes it and all that it holds for live.
+ *           What many threads are at shares itself, for a second at most (docs/guide/05): this makes it the program's
  * Threads   any
  * Progress  lock-free
- * Notes     an object at which threads fail three times in a row with their compare-and-swap shares itself. The background
- *           unshares it when nothing seems to hold it, and after a second at the latest; wane_barrier, wane_collect and
- *           wane_shutdown at once. Until then it dies later than with its last reference, and wane_give refuses it (-EBUSY).
- *           wane_share makes it the program's, who unshares it then. What is known to be hot is better shared by the program
  *
  * wane_unshare - back to one count
  *
