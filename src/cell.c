@@ -10,7 +10,7 @@
 
 #define SEGMENT_PAGES 64u /* a bit each */
 #define FRESH         16  /* cells that are taken at once from those that never were */
-#define TEND_PAGES    64  /* of `returned` in one go */
+#define TEND_PAGES    32  /* of `returned` in one go */
 #define TENDED        64   /* so many empty pages with memory, or more, are given back bit by bit */
 #define DECAY         1024 /* a tick returns this part of the empty pages: half of them in about a second and a half */
 _Static_assert(sizeof(struct wn_page) % 16 == 0, "cells are aligned");

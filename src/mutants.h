@@ -142,6 +142,7 @@ MUTANT(cools_the_programs, "the background unshares what the program has shared"
 MUTANT(unshares_the_hot, "the program may unshare what has shared itself")
 MUTANT(hot_for_ever, "what has shared itself is never unshared")
 MUTANT(refused_beside_the_dead, "a birth at the hard limit does not look at what waits to be buried")
+MUTANT(leaves_take_all, "a leave that may do many budgets takes as long as it takes")
 MUTANT(alone_for_ever, "a page that was alone in its bin stays there when it is empty, others or not")
 MUTANT(nothing_recycled, "what is made takes fresh memory, however much of the dead waits")
 MUTANT(sealed_stays_sealed, "without memory, too, each leave uses up a chunk")

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "tend.h"
 
+#include <time.h>
+
 #include "cell.h"
+#include "driver.h"
 #include "gate.h"
 #include "memory.h"
 #include "step.h"
 
-#define DRAIN_BUDGET 512
+#define DRAIN_BUDGET 256
 #define APPLY_BUDGET 1024
 #define POLL_CHUNKS  16
 #define MOST_BURDEN  8
@@ -150,21 +153,56 @@ look_for_grace(struct wn_record *r)
     }
 }
 
+static uint64_t
+cpu_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Beyond one budget: twice as long as the thread has worked since it last left something. With once no backlog would shrink. */
+static uint64_t
+allowance(const struct wn_record *r)
+{
+    uint64_t now = r->left_at ? cpu_now() : 0;
+
+    return now > r->left_at ? 2 * (now - r->left_at) : 0; /* another thread's clock, now and then: no matter */
+}
+
 /* A thread whose sections displace or kill more than one budget is for would never catch up: each leave that leaves
- * something doubles what the next one does, and each that does not halves it. Not a claimer's: his slices are short. */
+ * something doubles what the next one does, and each that does not halves it. But beyond one budget a leave takes no more than
+ * twice as long as the work between it and the last one: a thread that gives back faster than it makes has short ones. Not a
+ * claimer's: his slices are short. */
 static void
 work_off(struct wn_record *r)
 {
     bool     own = &r->pub == wane_self.record;
-    uint32_t times = UINT32_C(1) << (own ? r->burden : 0);
+    uint32_t times = UINT32_C(1) << (own && !WN_MUTANT(leaves_apply_little) ? r->burden : 0);
+    uint64_t end = times > 1 ? wn_now() + allowance(r) : 0;
+    bool     left = true;
 
-    apply(r, WN_MUTANT(leaves_apply_little) ? APPLY_BUDGET : times * APPLY_BUDGET);
-    for (; times && wn_is_burying(r); times--)
+    for (uint32_t n = 0; left && n < times; n++) {
+        if (n && wn_now() >= end && !WN_MUTANT(leaves_take_all))
+            break;
+        apply(r, APPLY_BUDGET);
         wn_death_run(r);
-    if (!wn_is_burying(r) && !wn_log_ripe(&r->deferred))
+        left = wn_is_burying(r) || wn_log_ripe(&r->deferred);
+    }
+    if (!left)
         r->burden -= r->burden > 0;
     else if (own && r->burden < MOST_BURDEN)
         r->burden++;
+    r->left_at = left && own ? cpu_now() : 0;
+}
+
+/* The next leave goes on. */
+static void
+go_on_soon(struct wn_record *r)
+{
+    if (wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r) || r->draining)
+        fetch_or_relaxed(&r->pub.attention, WN_ATTEND);
 }
 
 /* For barriers: everything displaced before this epoch has been given back, and what died of it is buried. */
@@ -212,6 +250,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
     }
     waiting = wn_graves_tend(r);
     waiting |= wn_cells_tend(r);
+    go_on_soon(r);
     say_how_far(r);
     if (waiting || wn_is_burying(r) || r->draining || r->parked || !log_is_empty(&r->deferred))
         return;

@@ -377,12 +377,49 @@ def_10_long_sections_do_not_pile_up(void **state)
     assert_int_equal(ended(&w.ended), 1);
 }
 
+/* What a long section of somebody else has held back is given back in many short leaves, not in a few long ones: a leave
+ * is not much longer than the work between two. */
+static void
+a_backlog_makes_no_leave_long(void **state)
+{
+    enum { MANY = 100000, BUDGET = 1024 };
+    uint64_t                done = 0, most = 0;
+    const struct wn_record *r;
+
+    (void)state;
+    w.a = node_new(&w.ended);
+    act(&w.m1, enter, NULL);
+    wane_enter();
+    r = wn_standing();
+    for (int k = 0; k < MANY; k++)
+        wane_set(&w.root, w.a);
+    wane_leave();
+    act(&w.m1, leave, NULL);
+    tend(NULL); /* sees that the grace period is over; from here on each leave asks for the next */
+    for (int i = 0; i < MANY; i++) {
+        uint64_t before = load_relaxed(&r->counters.applied), more;
+
+        wane_enter();
+        wane_leave();
+        more = load_relaxed(&r->counters.applied) - before;
+        done += more;
+        most = more > most ? more : most;
+    }
+    assert_true(done > MANY / 2);
+    assert_true(most <= 4 * BUDGET);
+    wane_clear(&w.root);
+    wane_release(w.a);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&w.ended), 1);
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(def_10_long_sections_do_not_pile_up),
+        T(a_backlog_makes_no_leave_long),
         T(def_11_push_beside_a_take),
         T(def_11_pushes_against_takes),
         T(def_12_pinned_section),
