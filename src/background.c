@@ -120,6 +120,10 @@ wn_background_stop(void)
 {
     wn_thread_stop(&thread, &event);
     store_relaxed(&wn_background_runs, 0u);
+    if (wn_share_is_hot()) { /* reported once, when it was shared */
+        wake();
+        return;
+    }
     /* Who reported a backlog while it was ending took it for running. */
     for (uint32_t id = 1; id <= wn_record_limit(); id++)
         if (wn_record(id) && wn_has_backlog(wn_record(id))) {

@@ -35,6 +35,7 @@
 #include "pressure.h"
 #include "profile.h"
 #include "registry.h"
+#include "share.h"
 #include "stall.h"
 #include "step.h"
 #include "walk.h"
@@ -119,6 +120,7 @@ after_fork_child(void)
         wn_pressure_forked();
     wn_walk_forked();
     wn_grace_forked();
+    wn_share_forked();
     free_records_of_vanished_threads();
     if (r)
         store_relaxed(&r->tid, (uint32_t)syscall(SYS_gettid));
@@ -126,6 +128,8 @@ after_fork_child(void)
         store_relaxed(&r->home->holder, 1u);
         store_relaxed(&r->home->tid, load_relaxed(&r->tid));
     }
+    if (wn_share_is_hot() && !WN_MUTANT(child_forgets_the_hot)) /* nobody reports that again */
+        wn_wake_background();
     if (drives)
         return;
     wn_driver_begin(); /* the child's own background may start any moment */

@@ -13,6 +13,7 @@
 #define COMMON        1024 /* objects that can be shared at a time, or almost */
 #define COMMON_PROBES 16
 
+#define LOOKS         16   /* of the background in one tick */
 #define LONG_NS       1000000000 /* what has shared itself is unshared after this */
 
 /* One for each shared object, for records that have no entry free. o: fetch_add by anybody in a section. */
@@ -40,6 +41,19 @@ find_common(const struct wane_header *h)
     return NULL;
 }
 
+/* What an entry shows while it is held for h: nobody finds that, but the child of a fork, if its holder has vanished. */
+static void *
+reserved_for(const struct wane_header *h)
+{
+    return (void *)((uintptr_t)h | 1);
+}
+
+static bool
+is_reserved(const void *object)
+{
+    return (uintptr_t)object & 1;
+}
+
 /* Hold a free one: nobody finds it before h is its object. */
 static struct wn_shared_count *
 reserve_common(const struct wane_header *h, uint64_t time)
@@ -48,7 +62,7 @@ reserve_common(const struct wane_header *h, uint64_t time)
         struct wn_shared_count *c = common_entry(h, i);
         void                   *object = NULL;
 
-        if (!load_relaxed(&c->object) && cas_acq_rel(&c->object, &object, (void *)common)) { /* acquire E17 */
+        if (!load_relaxed(&c->object) && cas_acq_rel(&c->object, &object, reserved_for(h))) { /* acquire E17 */
             store_relaxed(&c->units, UINT64_C(0));
             store_release(&since[c - common], time);
             return c;
@@ -318,7 +332,8 @@ wane_unshare(void *object)
     const struct wn_shared_count *c = find_common(WANE_HEADER(object));
     int                           rc = -EINVAL;
 
-    if (!c || !load_acquire(&since[c - common]) || WN_MUTANT(unshares_the_hot))
+    /* No entry: it is not shared, or is being shared this moment, which is not the caller's to end: `since` is not seen yet. */
+    if ((c && !load_acquire(&since[c - common])) || WN_MUTANT(unshares_the_hot))
         rc = unshare(WANE_HEADER(object), wn_standing());
     wn_scope_close(opened);
     return rc;
@@ -345,7 +360,7 @@ cool(uint32_t i, bool all)
     if (time <= UNSHARED && !(WN_MUTANT(cools_the_programs) && !time))
         return false;
     h = load_acquire(&common[i].object); /* acquire E17 */
-    if (!h || h == (void *)common || !cas_acq_rel(&since[i], &time, LOOKED_AT))
+    if (!h || is_reserved(h) || !cas_acq_rel(&since[i], &time, LOOKED_AT))
         return false;
     WN_STEP("share:looked-at");
     if (!all && wn_now() - time < LONG_NS && !is_idle(h)) {
@@ -363,16 +378,50 @@ cool(uint32_t i, bool all)
     return true;
 }
 
+/* A look is linear in the records. */
 bool
 wn_share_cool(bool all)
 {
-    bool some = false;
+    static uint32_t next; /* under the driver lock */
+    int             looks = all ? COMMON : LOOKS;
 
     if (!load_relaxed(&hot) || WN_MUTANT(hot_for_ever))
         return false;
     wane_enter();
-    for (uint32_t i = 0; i < COMMON; i++)
-        some |= cool(i, all);
+    for (uint32_t i = 0; i < COMMON && looks > 0; i++)
+        looks -= cool(next = (next + 1) % COMMON, all);
     wane_leave();
-    return some;
+    return load_relaxed(&hot);
+}
+
+bool
+wn_share_is_hot(void)
+{
+    return load_relaxed(&hot);
+}
+
+/* Whoever held an entry was in a section, so its object is still there. */
+static void
+mend(uint32_t i)
+{
+    void               *object = load_relaxed(&common[i].object);
+    struct wane_header *h = (struct wane_header *)((uintptr_t)object & ~(uintptr_t)1);
+    bool                is_shared = is_reserved(object) && (load_relaxed(&h->word1) & WN_SHARED) && !find_common(h);
+
+    if (is_shared && load_relaxed(&since[i]) == UNSHARED)
+        store_relaxed(&since[i], UINT64_C(4)); /* an earlier object's; this one's was not said yet */
+    if (is_reserved(object))
+        store_release(&common[i].object, is_shared ? (void *)h : NULL);
+}
+
+void
+wn_share_forked(void)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < COMMON; i++) {
+        mend(i);
+        n += load_relaxed(&common[i].object) && has_shared_itself(load_relaxed(&since[i]));
+    }
+    store_relaxed(&hot, n);
 }

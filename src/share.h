@@ -37,8 +37,9 @@
  *     looks at object's words and units                 and a wane_unshare may follow, whose grace period
  *     CAS since: LOOKED_AT -> UNSHARED or back          waits for the background's section
  *
- * The object that is looked at is there: it was shared by itself when LOOKED_AT was set, since nobody else ends that. No fork
- * comes in between: the background holds the gate (gate.h).
+ * The object that is looked at is there: it was shared by itself when LOOKED_AT was set, since nobody else ends that: not before
+ * its entry is published either. No fork comes in between: the background holds the gate (gate.h). An unshare needs memory for
+ * a deferred call; where there is none, the background tries again.
  *
  * Source: the kernel's percpu-ref (T. Heo, 2013), with a grace period of ours and a search by address in place of a pointer.
  */
@@ -85,6 +86,12 @@ void wn_share_itself(struct wn_record *r, struct wane_header *h);
 /* Under the driver lock, outside of sections: unshare what has shared itself and is not held any more, or has been shared for
  * long; all: whatever has. True: some are left. */
 bool wn_share_cool(bool all);
+
+/* Has anything shared itself? Then the background shall run. */
+bool wn_share_is_hot(void);
+
+/* In the child of a fork, before anything is freed: what vanished threads were about to share is shared, or is not. */
+void wn_share_forked(void);
 
 /* What an object whose word1 is w1 has beside its words, BIAS taken off: a look at numbers that move. 0: it is not shared. */
 int64_t wn_share_look(const struct wane_header *h, uint64_t w1);

@@ -4,11 +4,14 @@
  */
 #include "handoff_common.h"
 
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ENOUGH 4 /* more failures in a row than it takes */
 
-static unsigned fails; /* still to come */
+static unsigned    fails; /* still to come */
+static struct gate inside;
 
 /* Somebody else was at the word. */
 static void
@@ -212,6 +215,124 @@ taken_over_under_the_background(void **state)
     assert_int_equal(w.x_ended, 1);
 }
 
+DEED(m1_unshares_x)
+{
+    w.rc = wane_unshare(w.x);
+}
+
+DEED(m2_makes_x_hot)
+{
+    fails = ENOUGH;
+    cue("share:set", 1, &w.m1, m1_unshares_x);
+    on_nth_step("release:before-cas", EACH_TIME, others_are_at_x, NULL);
+    WANE_SECTION
+    wane_release(w.x);
+    off_steps();
+}
+
+/* Its entry is not there yet: nobody else may end what is about to be looked after by the background. */
+static void
+unshared_before_it_is_published(void **state)
+{
+    (void)state;
+    act(&w.m1, m1_makes_x, NULL);
+    wane_retain(w.x);
+    act(&w.m2, m2_makes_x_hot, NULL);
+    assert_int_equal(w.rc, -EINVAL);
+    assert_true(word1_of(w.x) & WN_SHARED);
+    assert_false(cool(true));
+    release_and_end(4);
+}
+
+/* ---- Forks ---------------------------------------------------------------------------------------------------------- */
+
+static bool woken;
+
+static void
+wakes(void)
+{
+    woken = true;
+}
+
+DEED(wait_there)
+{
+    gate_open(&inside);
+    (void)gate_wait(&w.may_go, 60000);
+}
+
+static int
+status_of(pid_t pid)
+{
+    int status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* The child's background has to look after what is hot; nobody reports it again. */
+static void
+a_child_wakes_for_what_is_hot(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    make_x_hot();
+    pid = fork();
+    if (!pid) {
+        wn_wake_background = wakes;
+        pid = fork();
+        if (!pid)
+            _exit(woken ? 0 : 1);
+        _exit(status_of(pid));
+    }
+    assert_int_equal(status_of(pid), 0);
+    release_and_end(4);
+}
+
+static int
+share_and_unshare_x(void)
+{
+    if (wane_share(w.x))
+        return 1;
+    if (wane_unshare(w.x))
+        return 2;
+    return wane_barrier() || (word1_of(w.x) & WN_SHARED) ? 3 : 0;
+}
+
+DEED(m2_stops_while_x_shares_itself)
+{
+    fails = ENOUGH;
+    on_any_step("share:set", wait_there, NULL);
+    on_nth_step("release:before-cas", EACH_TIME, others_are_at_x, NULL);
+    WANE_SECTION
+    wane_release(w.x);
+    off_steps();
+}
+
+/* Who was sharing it has vanished: it is shared, and has a beginning and an end. */
+static void
+a_child_ends_what_was_being_shared(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+#ifdef WN_TSAN
+    skip();
+#endif
+    inside = w.may_go = (struct gate)GATE_CLOSED;
+    act(&w.m1, m1_makes_x, NULL);
+    wane_retain(w.x);
+    act_begin(&w.m2, m2_stops_while_x_shares_itself, NULL);
+    assert_true(gate_wait(&inside, 60000));
+    pid = fork();
+    if (!pid)
+        _exit(share_and_unshare_x());
+    gate_open(&w.may_go);
+    act_wait(&w.m2);
+    assert_int_equal(status_of(pid), 0);
+    release_and_end(4);
+}
+
 /* What it holds is live meanwhile, and is collected afterwards: by whoever asks for all. */
 static void
 a_hot_ring_is_collected(void **state)
@@ -238,6 +359,9 @@ main(void)
         RACE(held_for_long_it_is_unshared),
         RACE(the_program_takes_it_over),
         RACE(taken_over_under_the_background),
+        RACE(unshared_before_it_is_published),
+        RACE(a_child_wakes_for_what_is_hot),
+        RACE(a_child_ends_what_was_being_shared),
         RACE(a_hot_ring_is_collected),
     };
 
