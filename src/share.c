@@ -369,7 +369,6 @@ cool(uint32_t i, bool all)
     }
     if (!cas_acq_rel(&since[i], &looked, UNSHARED))
         return false;
-    WN_STEP("share:unsharing");
     if (unshare(h, wn_standing()) == 0) {
         fetch_add_relaxed(&hot, UINT32_MAX);
         return false;

@@ -162,19 +162,19 @@ cpu_now(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Beyond one budget: twice as long as the thread has worked since it last left something. With once no backlog would shrink. */
+/* Beyond one budget: as long as the thread has worked since it last left something; where that does not suffice for long, for a
+ * death may cost more than a birth, up to sixteen times as long. */
 static uint64_t
 allowance(const struct wn_record *r)
 {
     uint64_t now = r->left_at ? cpu_now() : 0;
 
-    return now > r->left_at ? 2 * (now - r->left_at) : 0; /* another thread's clock, now and then: no matter */
+    return now > r->left_at ? (now - r->left_at) << r->burden / 2 : 0; /* another thread's clock, now and then: no matter */
 }
 
 /* A thread whose sections displace or kill more than one budget is for would never catch up: each leave that leaves
- * something doubles what the next one does, and each that does not halves it. But beyond one budget a leave takes no more than
- * twice as long as the work between it and the last one: a thread that gives back faster than it makes has short ones. Not a
- * claimer's: his slices are short. */
+ * something doubles what the next one does, and each that does not halves it. But the time is limited by what the thread did
+ * since the last one: a thread that merely finds a backlog has short leaves. Not a claimer's: his slices are short. */
 static void
 work_off(struct wn_record *r)
 {

@@ -30,6 +30,7 @@
 #include <wane/weakmap.h>
 
 #include "schedule.h"
+#include "share.h"
 #include "step.h"
 
 #if defined(__has_feature)
@@ -248,6 +249,11 @@ share(struct worker *k)
         if (wane_unshare(t) != 0)
             abort();
     }
+    wane_release(t);
+    t = thing_new(&plain_type); /* as if many were at it */
+    wane_enter();
+    wn_share_itself(wn_standing(), WANE_HEADER(t));
+    wane_leave();
     wane_release(t);
 }
 

@@ -259,6 +259,7 @@ leave_a_part(const char *step)
     wane_enter();
     fetch_or_relaxed(&wn_standing()->pub.attention, WN_ATTEND);
     wane_leave();
+    fetch_and_relaxed(&((struct wn_record *)wane_self.record)->pub.attention, ~WN_ATTEND); /* the next leave does not go on */
     wane_release(crowd);
     crowd = NULL;
     oom_fail_all();
