@@ -48,7 +48,7 @@ def document(height, title, parts):
 
 def lines(title, series, x_name, y_name, x_ticks=None):
     """series: name -> [(x, y)], all positive. Both axes are logarithmic."""
-    series = {name: sorted((x, y) for x, y in points if x > 0 and y > 0) for name, points in series.items()}
+    series = {name: sorted((x, y) for x, y in points if x and y and x > 0 and y > 0) for name, points in series.items()}
     series = {name: points for name, points in series.items() if points}
     if not series:
         return None

@@ -167,29 +167,26 @@ cpu_now(void)
 static uint64_t
 allowance(const struct wn_record *r)
 {
-    uint64_t now = r->left_at ? cpu_now() : 0;
+    uint64_t now = cpu_now();
 
     return now > r->left_at ? (now - r->left_at) << r->burden / 2 : 0; /* another thread's clock, now and then: no matter */
 }
 
-/* A thread whose sections displace or kill more than one budget is for would never catch up: each leave that leaves
- * something doubles what the next one does, and each that does not halves it. But the time is limited by what the thread did
- * since the last one: a thread that merely finds a backlog has short leaves. Not a claimer's: his slices are short. */
+/* A thread whose sections displace or kill more than one budget is for would never catch up: where something was left, the next
+ * leave goes on as long as its allowance lasts. A thread that merely finds a backlog has short leaves: it has done little since
+ * the last one. Not a claimer's: his slices are short. */
 static void
 work_off(struct wn_record *r)
 {
     bool     own = &r->pub == wane_self.record;
-    uint32_t times = UINT32_C(1) << (own && !WN_MUTANT(leaves_apply_little) ? r->burden : 0);
-    uint64_t end = times > 1 ? wn_now() + allowance(r) : 0;
-    bool     left = true;
+    uint64_t end = own && r->left_at && !WN_MUTANT(leaves_apply_little) ? wn_now() + allowance(r) : 0;
+    bool     left;
 
-    for (uint32_t n = 0; left && n < times; n++) {
-        if (n && wn_now() >= end && !WN_MUTANT(leaves_take_all))
-            break;
+    do {
         apply(r, APPLY_BUDGET);
         wn_death_run(r);
         left = wn_is_burying(r) || wn_log_ripe(&r->deferred);
-    }
+    } while (left && (wn_now() < end || WN_MUTANT(leaves_take_all)));
     if (!left)
         r->burden -= r->burden > 0;
     else if (own && r->burden < MOST_BURDEN)
