@@ -43,7 +43,7 @@ enum { ABOVE_SOFT, PURGED, SOFT_CLEARED, SOFT_KEPT, EVICTED, FINALIZED, RINGS_GO
 static struct stress_overlap overlaps[OVERLAPS] = {
     [ABOVE_SOFT] = {.name = "looks while more than the soft limit was used", .need = 1},
     [PURGED] = {.name = "purges that found something", .need = 2},
-    [SOFT_CLEARED] = {.name = "soft references gone NULL", .need = 100},
+    [SOFT_CLEARED] = {.name = "soft references gone NULL", .need = 20},
     [SOFT_KEPT] = {.name = "soft references with their targets", .need = 100},
     [EVICTED] = {.name = "cached pages missed", .need = 100},
     [FINALIZED] = {.name = "finalizers run", .need = 1000},
