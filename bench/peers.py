@@ -143,9 +143,10 @@ class Builder:
     def build(self, name):
         program = PROGRAMS[name]
         if self.built:
-            brought = self.fill("{out}", name) if name != "python" else ""
-            if not os.path.exists(brought or "/") or missing(program.run[0] if "{" not in program.run[0] else "sh"):
+            if program.build and not (self.directory / name).exists():
                 self.absent[name] = "was not brought along"
+            elif "{" not in program.run[0] and missing(program.run[0]):
+                self.absent[name] = f"{program.run[0]} is not there"
             return
         for need in program.needs:
             if missing(need):

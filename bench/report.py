@@ -4,6 +4,7 @@ import figures
 import plot
 import workloads
 
+
 def label(row):
     return row["peer"] if row["allocator"] in ("glibc", "own", "") else f"{row['peer']}, {row['allocator']}"
 
@@ -157,7 +158,8 @@ def markdown(results, part="measured"):
         out += ["| | " + " | ".join(head) + " |", "| --- |" + " --- |" * len(head)]
         out += ["| " + " | ".join(line) + " |" for line in lines]
         out += [""] + [f"- {note}" for note in [*(f"{name}: {why}" for name, why in notes.items()), *extras(rows)]]
-        out += [""] + [f"![{w.title}]({folder(part)}/{name}.svg)" for name in (w.name, w.name + "-size", w.name + "-steps") if name in drawn]
+        names = [name for name in (w.name, w.name + "-size", w.name + "-steps") if name in drawn]
+        out += [""] + [f"![{w.title}]({folder(part)}/{name}.svg)" for name in names]
     return "\n".join(out) + "\n"
 
 

@@ -328,7 +328,7 @@ wn_count_release_contended(struct wane_header *h, const struct wn_type *t)
         if (wn_stall(&turns))
             wn_share_itself(wn_standing(), h);
         w1 = load_relaxed(&h->word1); /* relaxed: a guess; the CAS checks it */
-        if ((w1 & WN_SHARED) || wn_above(w1) - 1 >= WN_IMMORTAL - 2 || (t->traced && !(w1 & WN_MARKS)))
+        if ((w1 & WN_SHARED) || !wn_is_of_many(t, w1))
             return false;
         WN_STEP("release:before-cas");
     } while (!cas_acq_rel(&h->word1, &w1, w1 + WN_VERSION_ONE - WN_COUNT_ONE)); /* acq_rel E11 */

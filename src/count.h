@@ -72,7 +72,14 @@ wn_above(uint64_t w1)
     return (uint32_t)(w1 >> WN_COUNT_SHIFT) - (uint32_t)(w1 & WN_MERGED);
 }
 
-/* The same when others are at the word. */
+/* Others remain when one unit goes, and no mark is due. */
+static inline bool
+wn_is_of_many(const struct wn_type *t, uint64_t w1)
+{
+    return wn_above(w1) - 1 < WN_IMMORTAL - 2 && (!t->traced || (w1 & WN_MARKS));
+}
+
+/* As below, after a CAS that has failed. */
 bool wn_count_release_contended(struct wane_header *h, const struct wn_type *t);
 
 /* Of another's object, not in transit, not shared, give one unit back, if others remain and no mark is due. w1: its word1 as it
@@ -80,9 +87,7 @@ bool wn_count_release_contended(struct wane_header *h, const struct wn_type *t);
 static inline bool
 wn_count_release_of_many(struct wane_header *h, const struct wn_type *t, uint64_t w1)
 {
-    if (wn_above(w1) - 1 >= WN_IMMORTAL - 2)
-        return false;
-    if (t->traced && !(w1 & WN_MARKS))
+    if (!wn_is_of_many(t, w1))
         return false;
     if (WN_CHECKS >= 1)
         wn_check_words(h, load_relaxed(&h->word0), w1);

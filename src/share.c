@@ -387,8 +387,9 @@ wn_share_cool(bool all)
     if (!load_relaxed(&hot) || WN_MUTANT(hot_for_ever))
         return false;
     wane_enter();
-    for (uint32_t i = 0; i < COMMON && looks > 0; i++)
-        looks -= cool(next = (next + 1) % COMMON, all);
+    for (uint32_t i = 0; i < COMMON && looks > 0; i++, next = (next + 1) % COMMON)
+        if (cool(next, all))
+            looks--;
     wane_leave();
     return load_relaxed(&hot);
 }

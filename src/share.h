@@ -80,7 +80,7 @@ wn_share_add(struct wn_record *r, struct wane_header *h, uint64_t n)
     return true;
 }
 
-/* In a section, holding h or the right to look at it: h is hot. It is shared from now on, or not: no matter. Lock-free. */
+/* In a section, holding a unit of h, which is hot. It is shared from now on, or not: no matter. Lock-free. */
 void wn_share_itself(struct wn_record *r, struct wane_header *h);
 
 /* Under the driver lock, outside of sections: unshare what has shared itself and is not held any more, or has been shared for

@@ -169,7 +169,7 @@ allowance(const struct wn_record *r)
 {
     uint64_t now = cpu_now();
 
-    return now > r->left_at ? (now - r->left_at) << r->burden / 2 : 0; /* another thread's clock, now and then: no matter */
+    return now > r->left_at ? (now - r->left_at) << r->burden / 2 : 0; /* the clock of a fork's child begins anew */
 }
 
 /* A thread whose sections displace or kill more than one budget is for would never catch up: where something was left, the next

@@ -97,6 +97,19 @@ release_x_inside(void *unused)
     wane_release(w.x);
 }
 
+/* x has so many units left, in word0 or word1. */
+static inline void
+release_and_end(int n)
+{
+    while (n--) {
+        assert_int_equal(w.x_ended, 0);
+        act(&w.m1, release_x, NULL);
+        assert_int_equal(wane_barrier(), 0);
+        (void)collect();
+    }
+    assert_int_equal(w.x_ended, 1);
+}
+
 #define RACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 #endif

@@ -413,6 +413,34 @@ a_backlog_makes_no_leave_long(void **state)
     assert_int_equal(ended(&w.ended), 1);
 }
 
+DEED(m1_displaces_many)
+{
+    wane_enter();
+    w.home = wn_standing()->id;
+    for (int k = 0; k < 5000; k++)
+        wane_set(&w.root, w.a);
+    wane_leave();
+}
+
+/* A thread ends and cannot give all back. The clock by which it has left something was its own. */
+static void
+the_next_holder_has_left_nothing(void **state)
+{
+    (void)state;
+    w.a = node_new(&w.ended);
+    act(&w.m1, m1_displaces_many, NULL);
+    act(&w.m1, tend, NULL);
+    assert_true(wn_grace_poll(wn_grace_ticket()));
+    actor_stop(&w.m1);
+    assert_non_null(wn_log_ripe(&wn_record(w.home)->deferred));
+    assert_int_equal(wn_record(w.home)->left_at, 0);
+    actor_start(&w.m1);
+    wane_clear(&w.root);
+    wane_release(w.a);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&w.ended), 1);
+}
+
 int
 main(void)
 {
@@ -420,6 +448,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(def_10_long_sections_do_not_pile_up),
         T(a_backlog_makes_no_leave_long),
+        T(the_next_holder_has_left_nothing),
         T(def_11_push_beside_a_take),
         T(def_11_pushes_against_takes),
         T(def_12_pinned_section),

@@ -66,18 +66,6 @@ cool(bool all)
 }
 
 static void
-release_and_end(int n)
-{
-    while (n--) {
-        assert_int_equal(w.x_ended, 0);
-        act(&w.m1, release_x, NULL);
-        assert_int_equal(wane_barrier(), 0);
-        (void)collect();
-    }
-    assert_int_equal(w.x_ended, 1);
-}
-
-static void
 a_few_failures_are_chance(void **state)
 {
     unsigned few = 2;

@@ -276,13 +276,7 @@ x_has(int n)
 {
     assert_int_equal(wane_unshare(w.x), 0);
     assert_int_equal(wane_barrier(), 0);
-    while (n--) {
-        assert_int_equal(w.x_ended, 0);
-        act(&w.m1, release_x, NULL);
-        assert_int_equal(wane_barrier(), 0);
-        (void)collect();
-    }
-    assert_int_equal(w.x_ended, 1);
+    release_and_end(n);
 }
 
 /* m1, in its section: it has retained 2^30 times, m2 has given all of that back, and only one unit is left. */
