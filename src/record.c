@@ -146,7 +146,6 @@ wn_record_adopt(void)
 void
 wn_record_free(struct wn_record *r)
 {
-    r->left_at = WN_MUTANT(left_at_stays) ? r->left_at : 0; /* the next holder's clock is another */
     WN_WEAKER(record_freed_unordered, store_release, store_relaxed, &r->holder, 0u); /* release E9 */
 }
 

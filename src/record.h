@@ -104,6 +104,7 @@ struct wn_record {
     bool                burying;
     uint32_t            burden;     /* leaves that left something, less those that did not (tend.c) */
     uint64_t            left_at;    /* CPU time of the thread when it last left something; 0: nothing is left */
+    uint32_t            left_by;    /* which thread that was */
     bool                seal_due;   /* tending found the seals held: seal at the first moment that nothing holds them */
     bool                hold_seals; /* a cycle is being destroyed: its callbacks' deferred frees wait for the end of it */
     struct wane_header *grave_open, *grave_waiting; /* dead, memory waits for a grace period */

@@ -167,7 +167,8 @@ cpu_now(void)
 static uint64_t
 allowance(const struct wn_record *r)
 {
-    uint64_t now = cpu_now();
+    bool     is_mine = r->left_by == load_relaxed(&r->tid) || WN_MUTANT(left_at_stays); /* else another thread's clock */
+    uint64_t now = is_mine ? cpu_now() : 0;
 
     return now > r->left_at ? (now - r->left_at) << r->burden / 2 : 0; /* the clock of a fork's child begins anew */
 }
@@ -192,6 +193,7 @@ work_off(struct wn_record *r)
     else if (own && r->burden < MOST_BURDEN)
         r->burden++;
     r->left_at = left && own ? cpu_now() : 0;
+    r->left_by = load_relaxed(&r->tid);
 }
 
 /* The next leave goes on. */
