@@ -235,7 +235,8 @@ static struct wn_link *
 last_batch(struct wn_link *from)
 {
     for (;;) {
-        if (*shortcut(from))
+        WN_STEP("record:batch"); /* all batches are in this thread's hands */
+        if (*shortcut(from) && !WN_MUTANT(batches_walked))
             from = *shortcut(from);
         if (!from->next)
             return from;
@@ -252,7 +253,7 @@ take_batch(struct wn_record *r)
     if (!top)
         return false;
     if (top->next) {
-        last = last_batch(top);
+        last = WN_MUTANT(batches_cut) ? top->next : last_batch(top);
         *shortcut(top->next) = last == top->next ? NULL : last;
         wn_stack_push_chain(&node_pool, top->next, last);
     }

@@ -257,6 +257,27 @@ share(struct worker *k)
     wane_release(t);
 }
 
+/* More than a record keeps: the pool of all takes them, and gives them back. */
+static inline void
+many_nodes(void)
+{
+    struct wn_record *r;
+    struct wn_link   *list = NULL, *node;
+
+    wane_enter();
+    r = wn_standing();
+    for (int i = 0; i < 1500 && wn_node_reserve(r); i++) {
+        node = &wn_node_take(r)->link;
+        node->next = list;
+        list = node;
+    }
+    for (; list; list = node) {
+        node = list->next;
+        wn_node_give(r, (struct wn_queue_node *)list);
+    }
+    wane_leave();
+}
+
 static atomic_bool dwells;
 
 /* Long enough to be reported, as it holds others' units up. */
@@ -307,6 +328,8 @@ work(void *worker)
         let_go_when_short(k);
         if (fault_next() % 8 == 0)
             share(k);
+        if (fault_next() % 32 == 0)
+            many_nodes();
         if (k->number == 1 && fault_next() % 64 == 0)
             dwell();
         atomic_fetch_add(&rounds, 1);

@@ -351,6 +351,113 @@ a_leave_buries_few_large_objects(void **state)
     assert_in_range(after.objects_died - before.objects_died, 1, WN_BURY_BUDGET);
 }
 
+/* ---- Spare nodes of queues ------------------------------------------------------------------------------------------- */
+
+enum { BATCHES = 40, BATCH = 254, NODES = BATCHES * BATCH }; /* record.c */
+
+static struct wn_link *
+nodes_take(struct wn_record *r, int n)
+{
+    struct wn_link *list = NULL;
+
+    while (n--) {
+        struct wn_link *node;
+
+        assert_true(wn_node_reserve(r));
+        node = &wn_node_take(r)->link;
+        node->next = list;
+        list = node;
+    }
+    return list;
+}
+
+static void
+nodes_give(struct wn_record *r, struct wn_link *list)
+{
+    for (struct wn_link *next; list; list = next) {
+        next = list->next;
+        wn_node_give(r, (struct wn_queue_node *)list);
+    }
+}
+
+/* Marks so many nodes, none of which has the mark already. Each call has its own. */
+static void
+mark(struct wn_link *list, int n)
+{
+    static char marks[4], *marked = marks;
+    int         found = 0;
+
+    for (; list; list = list->next, found++) {
+        assert_ptr_not_equal(((struct wn_queue_node *)list)->object, marked);
+        ((struct wn_queue_node *)list)->object = (struct wane_header *)(void *)marked;
+    }
+    assert_int_equal(found, n);
+    marked++;
+}
+
+DEED(m1_takes_and_gives)
+{
+    wane_enter();
+    nodes_give(wn_standing(), nodes_take(wn_standing(), 2 * BATCH)); /* fresh ones: the pool is empty */
+    nodes_give(wn_standing(), nodes_take(wn_standing(), 3 * BATCH));
+    wane_leave();
+}
+
+static bool refused;
+
+static bool
+no_more(size_t bytes)
+{
+    (void)bytes;
+    refused = true;
+    return false;
+}
+
+/* Nodes that others have no use for are every thread's: none is lost, none is two threads', and none is walked over twice. */
+static void
+spare_nodes_come_back(void **state)
+{
+    struct wn_record *r;
+    struct wn_link   *list;
+
+    (void)state;
+    wane_enter();
+    r = wn_standing();
+    nodes_give(r, nodes_take(r, NODES));
+    on_nth_step("record:batch", EACH_TIME, NULL, NULL);
+    wn_memory_hook = no_more; /* so no other nodes come */
+    list = nodes_take(r, NODES);
+    wn_memory_hook = NULL;
+    mark(list, NODES);
+    assert_false(refused);
+    assert_in_range(steps_seen("record:batch"), BATCHES, 4 * BATCHES);
+    nodes_give(r, list);
+    wane_leave();
+}
+
+/* Another thread finds no batch while this one has them all, and puts some back before it does. */
+static void
+spare_nodes_in_two_hands(void **state)
+{
+    struct wn_record *r;
+    struct wn_link   *list;
+
+    (void)state;
+    wane_enter();
+    r = wn_standing();
+    nodes_give(r, nodes_take(r, NODES));
+    cue("record:batch", 3, &w.m1, m1_takes_and_gives);
+    for (int i = 0; i < 3; i++) {
+        wn_memory_hook = i ? no_more : NULL; /* once the two have met */
+        list = nodes_take(r, NODES);
+        wn_memory_hook = NULL;
+        mark(list, NODES);
+        nodes_give(r, list);
+    }
+    assert_false(refused);
+    wane_leave();
+}
+
 int
 main(void)
 {
@@ -364,6 +471,8 @@ main(void)
         T(what_has_a_weak_reference_stays_itself),
         T(two_adopt_two_records),
         T(a_refusal_counts_once),
+        T(spare_nodes_come_back),
+        T(spare_nodes_in_two_hands),
         T(a_leave_buries_few_large_objects),
     };
 

@@ -334,8 +334,7 @@ run_child(int (*fn)(void *), void *arg)
     return c;
 }
 
-/* The race detector does not know that a child's threads may have the ids of the parent's. Where the forking process has
- * other threads, the address sanitizer's allocator may be locked for ever in the child. Neither is our matter. */
+/* The race detector does not know that a child's threads may have the ids of the parent's: not our matter. */
 static inline void
 skip_where_children_have_no_threads(void)
 {
