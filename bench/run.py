@@ -13,7 +13,7 @@ usage: run.py [--quick] [--only NAME[,NAME ...]] [--threads N[,N ...]] [--build 
   --from      no measurement: goals, pictures (and --compare) from stored results
   --document  put tables, goals and pictures into docs/performance.md; PART (scaling): without goals, where that part's marks are
 
-Results: DIRECTORY/results.json (below), DIRECTORY/plots/*.svg. Exit status 1 too if a checksum is wrong.
+Results: DIRECTORY/results.json (below), DIRECTORY/plots/*.svg; while it runs, DIRECTORY/running.json has what is measured. Exit status 1 too if a checksum is wrong.
 
   schema      2
   machine     cores, model, kernel, load (before and after)
@@ -44,7 +44,7 @@ import report
 import workloads
 
 HIGHEST = 120  # seconds that one sample may take
-MOST = {True: 2.5, False: 90}  # seconds after which no more samples are taken of one place, in a quick run or not
+MOST = {True: 2.5, False: 20}  # seconds after which no more samples are taken of one place, in a quick run or not
 
 
 class Driver:
@@ -235,11 +235,22 @@ def machine():
     return {"cores": len(os.sched_getaffinity(0)), "model": model, "kernel": platform.release(), "load": os.getloadavg()[0]}
 
 
+def write(results, path):
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
 def measure_all(arguments):
     driver, begin = Driver(arguments), time.monotonic()
     driver.builder.build_all()
     built = time.monotonic()
     about = machine()
+    running = driver.directory / "running.json"
+
+    def results():
+        return {"schema": 2, "date": time.strftime("%Y-%m-%d"), "machine": about, "quick": arguments.quick,
+                "programs": {name: driver.builder.absent.get(name, "built") for name in peers.PROGRAMS}, "rows": driver.rows,
+                "seconds": {"run": round(time.monotonic() - built, 1), "building": round(built - begin, 1)}}
+
     wanted = arguments.only.split(",") if arguments.only else []
     for w in workloads.WORKLOADS:
         if not wanted or w.name in wanted or w.row in wanted:
@@ -248,10 +259,10 @@ def measure_all(arguments):
             driver.measure(w)
             print(report.table(w, driver.rows[first:]), flush=True)
             print(f"  ({time.monotonic() - started:.1f} s)\n", flush=True)
+            write(results(), running)
     about["load_after"] = os.getloadavg()[0]
-    return {"schema": 2, "date": time.strftime("%Y-%m-%d"), "machine": about, "quick": arguments.quick,
-            "programs": {name: driver.builder.absent.get(name, "built") for name in peers.PROGRAMS}, "rows": driver.rows,
-            "seconds": {"run": round(time.monotonic() - built, 1), "building": round(built - begin, 1)}}, driver.wrong
+    running.unlink(missing_ok=True)
+    return results(), driver.wrong
 
 
 def print_goals(results):
@@ -290,7 +301,7 @@ def main():
     print_goals(results)
     directory.mkdir(parents=True, exist_ok=True)
     if not arguments.stored:
-        (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        write(results, directory / "results.json")
     report.plots(results, directory / "plots")
     if arguments.document:
         report.document(results, peers.ROOT / "docs", arguments.document)
