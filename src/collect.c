@@ -313,19 +313,19 @@ run_part(int generation, uint32_t most, uint32_t bound, struct wane_collected *s
 }
 
 /* A few candidates at a time, and their tables stay in the cache. That pays while they lead to garbage, and to little else: what
- * several parts reach is looked at by each. And while it takes more than it waits, as each part does for all sections. Of the
- * oldest generation only: to a younger one, what a part has left would be too old for the next. False: the rest goes at once. */
+ * several parts reach is looked at by each. And while it takes more than it waits, as each part does for all sections. False: the
+ * rest goes at once. */
 static bool
-run_in_batches(struct wane_collected *sum)
+run_in_batches(int generation, struct wane_collected *sum)
 {
     uint64_t all = load_relaxed(&wn_handed_count), began = wn_now(), cpu = wn_cpu_now();
 
-    for (int age = 0; age <= WANE_ALL; age++)
+    for (int age = 0; age <= generation; age++)
         all += load_relaxed(&wn_waiting_count[age]);
     for (uint64_t n = all / BATCH; n; n--) {
         struct wane_collected part = {0};
 
-        run_part(WANE_ALL, BATCH, BATCH_OBJECTS, &part);
+        run_part(generation, BATCH, BATCH_OBJECTS, &part);
         add_result(sum, &part);
         if (part.freed < part.examined / 2 || wn_collection.no_memory || wn_collection.timed_out ||
             wn_now() - began > WAITS * (wn_cpu_now() - cpu) + WAIT_NS)
@@ -334,6 +334,16 @@ run_in_batches(struct wane_collected *sum)
             break;
     }
     return true;
+}
+
+/* The generation of the first batches: the young go first, as these take what is older for live, and do not look at it. What is
+ * garbage together, but not in one batch, is a generation older afterwards: too old, where only the youngest are collected. */
+static int
+first_batches(int generation)
+{
+    if (WN_MUTANT(all_at_once))
+        return generation;
+    return generation > 0 || WN_MUTANT(youngest_in_batches) ? 0 : WANE_ALL;
 }
 
 /* Without memory for all candidates at once: a part of them, smaller and smaller. True: for all. */
@@ -361,8 +371,9 @@ one_round(int generation, struct wane_collected *sum, bool *again)
         *again = false;
         return -EAGAIN;
     }
-    if (generation == WANE_ALL && !run_in_batches(&round))
-        in_time = wn_driver_handover(wn_now() + COLLECT_NS); /* what went back */
+    for (int of = first_batches(generation); of <= generation; of += WANE_ALL)
+        if (!run_in_batches(of, &round))
+            in_time = wn_driver_handover(wn_now() + COLLECT_NS); /* what went back */
     all = run_in_parts(generation, &round);
     add_result(sum, &round);
     /* What is destroyed may leave new candidates; who was disturbed, or not seen, gets another chance. */

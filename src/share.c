@@ -29,7 +29,7 @@ static struct wane_atomic32 hot;           /* a: so many have shared themselves,
 static struct wn_shared_count *
 common_entry(const struct wane_header *h, uint32_t i)
 {
-    return &common[((wn_shared_hash(h) >> 32) + i) % COMMON];
+    return &common[((wn_shared_hash(h) >> 54) + i) % COMMON];
 }
 
 static struct wn_shared_count *

@@ -18,6 +18,7 @@
 #define ENTRY_BYTES 5
 #define LINE_MASK  ((UINT32_C(1) << (LINE_BYTES - ENTRY_BYTES)) - 1)
 
+/* Its top bits are spread evenly: neighbours never meet, as long as there is room. */
 static uint64_t
 hash(uint64_t key)
 {
@@ -27,9 +28,10 @@ hash(uint64_t key)
 static uint32_t
 home_of(const struct wn_trial *t, uintptr_t object)
 {
-    uint32_t line = (uint32_t)(hash(object >> LINE_BYTES) >> 32) << (LINE_BYTES - ENTRY_BYTES);
+    int      unused = WN_MUTANT(index_in_clusters) ? 32 : __builtin_clzll(t->mask >> (LINE_BYTES - ENTRY_BYTES));
+    uint32_t line = (uint32_t)(hash(object >> LINE_BYTES) >> unused) & t->mask >> (LINE_BYTES - ENTRY_BYTES);
 
-    return (line | ((uint32_t)(object >> ENTRY_BYTES) & LINE_MASK)) & t->mask;
+    return line << (LINE_BYTES - ENTRY_BYTES) | ((uint32_t)(object >> ENTRY_BYTES) & LINE_MASK);
 }
 
 static uint32_t

@@ -477,6 +477,43 @@ nothing_is_claimed_without_room(void **state)
     graph_end();
 }
 
+/* ---- The index ------------------------------------------------------------------------------------------------------ */
+
+/* How many entries a look for what is not there meets, on the average. */
+static double
+mean_run(const struct wn_trial *t)
+{
+    uint64_t sum = 0, run = 0, size = (uint64_t)t->mask + 1;
+
+    for (uint64_t i = 0; i < size; i++) {
+        run = t->index[i] ? run + 1 : 0;
+        sum += run;
+    }
+    return (double)sum / (double)size;
+}
+
+/* Objects as they lie in memory: one after the other, in pages; all of them, or some. */
+static void
+neighbours_are_spread_over_the_index(void **state)
+{
+    enum { OBJECTS = 380000, PAGE = 65536 };
+
+    (void)state;
+    for (unsigned cell = 48; cell <= 144; cell += 16)
+        for (uint32_t every = 1; every <= 4; every += 3) {
+            struct wn_trial t = {.claim = claim, .trace = trace};
+            uint32_t        in_page = (PAGE - 64) / cell;
+
+            for (uint32_t i = 0; i < OBJECTS * every; i += every) {
+                uintptr_t object = 0x7f0000000000 + (uintptr_t)(i / in_page) * PAGE + 64 + (uintptr_t)(i % in_page) * cell;
+
+                assert_true(wn_trial_add(&t, object, 1, 0));
+            }
+            assert_true(mean_run(&t) < 8);
+            wn_trial_clear(&t);
+        }
+}
+
 int
 main(void)
 {
@@ -489,6 +526,7 @@ main(void)
         cmocka_unit_test(components_are_grouped),
         cmocka_unit_test(suspects_keep_their_edges),
         cmocka_unit_test(nothing_is_claimed_without_room),
+        cmocka_unit_test(neighbours_are_spread_over_the_index),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

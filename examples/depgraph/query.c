@@ -15,7 +15,8 @@
 #include <time.h>
 
 #define FOUND_LIMIT   600u
-#define SEEN_SIZE     2048u /* a power of two, above FOUND_LIMIT */
+#define SEEN_BITS     11
+#define SEEN_SIZE     (1u << SEEN_BITS) /* above FOUND_LIMIT */
 #define CHECK_EVERY   16u   /* packages between two looks at the clock */
 #define SECTION_LIMIT UINT64_C(300000)
 
@@ -47,7 +48,7 @@ query_free(struct query *q)
 static bool
 see(struct query *q, uint64_t id)
 {
-    size_t i = (id * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (SEEN_SIZE - 1);
+    size_t i = id * UINT64_C(0x9E3779B97F4A7C15) >> (64 - SEEN_BITS);
 
     for (; q->seen[i]; i = (i + 1) & (SEEN_SIZE - 1)) {
         if (q->seen[i] == id)
