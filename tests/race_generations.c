@@ -23,10 +23,8 @@
 #endif
 #ifdef SLOW
 #define SCALED(n) ((n) / 10)
-#define GENERATIONS 1 /* of tests that take long */
 #else
 #define SCALED(n) (n)
-#define GENERATIONS WN_AGES
 #endif
 
 static struct actor m1;
@@ -548,66 +546,6 @@ gen_11_work_is_bounded_by_garbage(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-/* Garbage that no batch of candidates holds up by itself: each ring hangs on the one before, or on the next one. */
-static void
-gen_04_rings_in_a_chain_longer_than_a_batch(void **state)
-{
-    enum { RINGS = 2 * 8192 };
-
-    (void)state;
-    for (int i = 0; i < 2 * GENERATIONS; i++) {
-        struct node *before = ring(2);
-
-        for (int k = 1; k < RINGS; k++) {
-            struct node *next = ring(2);
-
-            if (i % 2)
-                wane_set(&before->s[1], next);
-            else
-                wane_set(&next->s[1], before);
-            wane_release(before);
-            before = next;
-        }
-        wane_release(before);
-        assert_int_equal(freed_by(i / 2), 2 * RINGS);
-    }
-}
-
-/* A full collection frees the young in batches that take the old for live: beside an old heap, too, to which all of them lead,
- * it does not look at all of that for each. */
-static void
-gen_11_young_batches_beside_an_old_heap(void **state)
-{
-    enum { LIVE = 40000, RINGS = 3 * 8192 };
-    struct node         **live = malloc(LIVE * sizeof *live);
-    struct wane_collected c;
-
-    (void)state;
-    for (int i = 0; i < LIVE; i++) {
-        live[i] = node_new(&dead);
-        if (i)
-            wane_set(&live[i]->s[0], live[i - 1]);
-    }
-    wane_retain(live[LIVE - 1]);
-    wane_release(live[LIVE - 1]);
-    for (int i = 0; i < 3; i++)
-        (void)collect_generation(WANE_ALL);
-    for (int i = 0; i < RINGS; i++) {
-        struct node *first = ring(2);
-
-        wane_set(&first->s[1], live[i]);
-        wane_release(first);
-    }
-    c = collect_generation(WANE_ALL);
-    assert_int_equal(c.freed, 2 * RINGS);
-    assert_in_range(c.examined, 2 * RINGS, 2 * RINGS + LIVE + LIVE / 2); /* once */
-    for (int i = 0; i < LIVE; i++)
-        wane_release(live[i]);
-    free(live);
-    assert_int_equal(wane_barrier(), 0);
-    assert_int_equal(ended(&dead), LIVE + 2 * RINGS);
-}
-
 int
 main(void)
 {
@@ -618,11 +556,9 @@ main(void)
         TEST(gen_03_young_entry_of_an_old_ring),
         TEST(gen_04_old_ring_behind_a_young_one),
         TEST(gen_04_young_ring_behind_an_old_one),
-        TEST(gen_04_rings_in_a_chain_longer_than_a_batch),
         TEST(gen_06_noted_while_collected),
         TEST(gen_10_dead_on_a_waiting_list),
         TEST(gen_11_work_is_bounded_by_garbage),
-        TEST(gen_11_young_batches_beside_an_old_heap),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
