@@ -65,6 +65,7 @@ PEERS = {
     "wane": Peer("wane_counts"),
     "wane, not shared": Peer("wane_counts", prefix="unshared-"),
     "wane, counted": Peer("wane_counts", prefix="counted-"),
+    "wane, young first": Peer("wane_counts", prefix="young-"),
     "plain": Peer("plain"),
     "atomic": Peer("plain", prefix="atomic-"),
     "empty calls": Peer("plain", prefix="empty-"),

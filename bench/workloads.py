@@ -58,7 +58,7 @@ class Workload:
 
 SHARED_PLACE = ("wane", "liburcu", "arc-swap", "shared_ptr", "mutex + shared_ptr", "Go", "Java G1")
 COUNTED = ("wane", "plain", "atomic", "Arc", "shared_ptr", "GObject")
-CYCLES = ("wane", "plain", "Nim ORC", "Boehm", "Boehm, incremental", "Python", "Go", "Java G1", "Java ZGC")
+CYCLES = ("wane", "plain", "wane, young first", "Nim ORC", "Boehm", "Boehm, incremental", "Python", "Go", "Java G1", "Java ZGC")
 NO_COUNTS = {peer: "has no counts" for peer in ("Go", "Java G1", "Boehm")} | \
     {"Nim ORC": "its compiler removes pairs", "Python": "its interpreter costs more than the counts"}
 NO_CYCLES = {peer: "does not collect cycles" for peer in ("Arc", "shared_ptr", "GObject")}

@@ -127,10 +127,11 @@ settle(void)
 
 static struct node **live;
 static uint64_t      live_count;
+static bool          young_first; /* else everything is collected, as the peers do it */
 static struct wane_stats before;
 
 static void
-heap_make(uint64_t size, int list)
+heap_of_young(uint64_t size, int list)
 {
     uint64_t seed = RANDOM_SEED;
 
@@ -147,8 +148,23 @@ heap_make(uint64_t size, int list)
             wane_set_private(&live[i]->b, live[random_next(&seed) % i]);
         }
     wane_leave();
-    for (int i = 0; i < 3; i++) /* it grows old */
+    wane_stats(&before);
+}
+
+/* It grows old: what is touched is looked at. */
+static void
+heap_make(uint64_t size, int list)
+{
+    heap_of_young(size, list);
+    for (int age = 0; age < WANE_ALL; age++) {
+        for (uint64_t i = 0; i < size; i++) {
+            wane_enter();
+            wane_retain(live[i]);
+            wane_release(live[i]);
+            wane_leave();
+        }
         (void)wane_collect(WANE_ALL, NULL);
+    }
     wane_stats(&before);
 }
 
@@ -181,8 +197,8 @@ finish(void)
 {
     struct wane_stats s;
 
-    while (alive() > live_count)
-        if (wane_collect(WANE_ALL, NULL) != 0)
+    for (int generation = young_first ? WANE_ALL - 1 : WANE_ALL; alive() > live_count; generation = WANE_ALL)
+        if (wane_collect(generation, NULL) != 0 || wane_barrier() != 0)
             sched_yield();
     wane_stats(&s);
     extra(", \"visited\": %llu, \"freed\": %llu", (unsigned long long)(s.examined - before.examined),
@@ -238,7 +254,7 @@ quiet(int threads, uint64_t n, uint64_t size)
     uint64_t seed = RANDOM_SEED, start, cpu, passed = 0, done = 0;
 
     (void)threads;
-    heap_make(size, 0);
+    heap_of_young(size, 0);
     start = wall_ns();
     cpu = process_cpu_ns();
     peer.cpu_ns = clock_of(CLOCK_THREAD_CPUTIME_ID);
@@ -264,6 +280,24 @@ quiet(int threads, uint64_t n, uint64_t size)
     peer.checksum = alive();
 }
 
-static const struct workload all[] = {HEAP_WORKLOADS, RINGS_WORKLOADS, {"growth", growth}, {"quiet", quiet}};
+/* Garbage is mostly young: who wants it back asks for that first, and for the rest if there is any. */
+#define YOUNG_FIRST(name)                                            \
+    static void young_##name(int threads, uint64_t n, uint64_t size) \
+    {                                                                \
+        young_first = true;                                          \
+        name(threads, n, size);                                      \
+    }
+
+YOUNG_FIRST(rings0)
+YOUNG_FIRST(rings1)
+YOUNG_FIRST(rings2)
+
+static const struct workload all[] = {HEAP_WORKLOADS,
+                                      RINGS_WORKLOADS,
+                                      {"young-rings0", young_rings0},
+                                      {"young-rings1", young_rings1},
+                                      {"young-rings2", young_rings2},
+                                      {"growth", growth},
+                                      {"quiet", quiet}};
 
 PEER_MAIN(all)
