@@ -46,6 +46,17 @@ collect_if_due(uint64_t now)
     wn_pace_purge();
 }
 
+/* Once: who is busy all the time is not looked at more often for it. */
+static bool
+is_new_wait(bool waits)
+{
+    static bool before;
+    bool        is_new = waits && !before;
+
+    before = waits;
+    return is_new && !WN_MUTANT(idle_after_a_tick);
+}
+
 enum wn_left
 wn_background_tick(uint64_t end)
 {
@@ -61,6 +72,8 @@ wn_background_tick(uint64_t end)
     collect_if_due(now);
     if (wn_driver_has_more())
         return WN_LEFT_MORE;
+    if (is_new_wait(wn_driver_is_kept()))
+        return WN_LEFT_SOON;
     if (wn_pages_tend() || waits || (load_relaxed(&wn_is_automatic) && wn_pace_waiting()))
         return WN_LEFT_WAITS;
     return WN_LEFT_NOTHING;
@@ -89,7 +102,7 @@ run(void *unused)
             left = WN_LEFT_WAITS;
         if (left != WN_LEFT_NOTHING)
             /* Not the event: under load it is signalled all the time. */
-            nanosleep(&(struct timespec){0, left == WN_LEFT_MORE ? 0 : WN_TICK_NS}, NULL);
+            nanosleep(&(struct timespec){0, left == WN_LEFT_MORE ? 0 : (long)wn_pause_after(left)}, NULL);
         else if (!wn_thread_should_stop(&thread))
             wn_event_wait(&event, value, pause);
     }

@@ -371,7 +371,7 @@ one_round(int generation, struct wane_collected *sum, bool *again)
         *again = false;
         return -EAGAIN;
     }
-    for (int of = first_batches(generation); of <= generation; of += WANE_ALL)
+    for (int of = first_batches(generation); of <= generation && in_time; of += WANE_ALL)
         if (!run_in_batches(of, &round))
             in_time = wn_driver_handover(wn_now() + COLLECT_NS); /* what went back */
     all = run_in_parts(generation, &round);

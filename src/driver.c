@@ -27,7 +27,7 @@ static struct wane_atomic64 claims;
 static struct wane_atomic64 idle_epoch; /* records last seen in a section before this epoch have been outside for a while */
 static struct wane_atomic32 fence_word;
 static struct wn_record    *acting; /* under the driver lock: the record that is claimed */
-static bool                 has_more, has_moved; /* under the driver lock: of the last round */
+static bool                 has_more, has_moved, is_kept; /* under the driver lock: of the last round */
 
 uint64_t
 wn_now(void)
@@ -246,13 +246,15 @@ wn_driver_round(uint32_t bits, bool force)
 {
     bool backlog = false;
 
-    has_more = has_moved = false;
+    has_more = has_moved = is_kept = false;
     for (uint32_t id = 1; id <= wn_record_limit(); id++) {
         struct wn_record *r = wn_record(id);
+        bool              can_go;
 
         if (!r || !has_work(r, bits))
             continue;
-        (void)wn_driver_act_for(r, bits, force);
+        can_go = load_relaxed(&r->pub.attention) & WN_ATTEND && !(load_relaxed(&r->pub.ctr) & WANE_NEST);
+        is_kept |= !wn_driver_act_for(r, bits, force) && can_go;
         backlog |= has_work(r, bits);
         wn_driver_breathe();
     }
@@ -385,6 +387,12 @@ wn_driver_handover(uint64_t deadline)
 }
 
 bool
+wn_driver_is_kept(void)
+{
+    return is_kept;
+}
+
+bool
 wn_driver_has_moved(void)
 {
     return has_moved;
@@ -425,7 +433,7 @@ wn_driver_tick(void)
 {
     static struct wane_atomic64 last;
 
-    /* Two ticks apart, a millisecond at least: who has not entered since the older one is idle. */
+    /* Two ticks apart, a quarter of a millisecond at least: who has not entered since the older one is idle. */
     store_relaxed(&idle_epoch, load_relaxed(&last));
     store_relaxed(&last, wn_grace_ticket());
     if (is_poll_due())

@@ -28,6 +28,9 @@ bool wn_driver_round(uint32_t bits, bool force);
 /* Did the last round leave work that needs no waiting (a slice was over)? */
 bool wn_driver_has_more(void);
 
+/* Did a thread that was in a section a moment ago keep it from work that needs no waiting but for that? */
+bool wn_driver_is_kept(void);
+
 /* Did it drain or bury anything? */
 bool wn_driver_has_moved(void);
 

@@ -117,7 +117,7 @@ end_step(enum wn_left left)
     if (next && (!pause || next < pause))
         pause = next;
     if (left != WN_LEFT_NOTHING) /* else it is off since the step began: another step may have set it meanwhile */
-        set_timer(left == WN_LEFT_MORE ? 1 : WN_TICK_NS);
+        set_timer(left == WN_LEFT_MORE ? 1 : wn_pause_after(left));
     else if (pause)
         set_timer(pause);
     if (wn_final_attend() || __atomic_load_n(&reported.value, __ATOMIC_SEQ_CST))

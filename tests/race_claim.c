@@ -7,6 +7,8 @@
  */
 #include "claim_common.h"
 
+#include "background.h"
+
 #define A_MINUTE 60000
 
 /* ---- The thread ------------------------------------------------------------------------------------------------------ */
@@ -382,6 +384,65 @@ drv_11_owner_ends_while_its_record_is_claimed(void **state)
     assert_int_equal(ended(&mortal.ended), 2);
 }
 
+/* ---- Is the thread idle? ------------------------------------------------------------------------------------------- */
+
+enum { LONG = 5000 };
+
+DEED(m1_drops_a_list)
+{
+    struct node *head = NULL;
+
+    wane_enter();
+    for (int i = 0; i < LONG; i++) {
+        struct node *n = node_new(&w.ended);
+
+        wane_put(&n->s[0], head);
+        head = n;
+    }
+    wane_leave();
+    wane_release(head);
+}
+
+static enum wn_left
+tick(void)
+{
+    enum wn_left left;
+
+    wn_driver_begin();
+    left = wn_background_tick(0);
+    wn_driver_end();
+    return left;
+}
+
+/* What a thread has left to be buried is buried by others when it has been outside from one tick to the next; the second comes
+ * soon, but not again and again beside a thread that is busy. */
+static void
+a_thread_that_may_be_idle_is_looked_at_soon(void **state)
+{
+    uint32_t stood_on;
+    int      before;
+
+    (void)state;
+    act(&w.m1, m1_drops_a_list, NULL);
+    before = ended(&w.ended);
+    assert_true(before < LONG);
+    assert_int_equal(tick(), WN_LEFT_SOON);
+    assert_int_equal(ended(&w.ended), before);
+    assert_int_not_equal(tick(), WN_LEFT_SOON);
+    assert_true(ended(&w.ended) > before);
+    while (ended(&w.ended) < LONG)
+        (void)tick();
+    act(&w.m1, m1_drops_a_list, NULL);
+    assert_int_equal(tick(), WN_LEFT_SOON);
+    act(&w.m1, visit, &stood_on);
+    before = ended(&w.ended);
+    assert_true(before < 2 * LONG);
+    assert_int_equal(tick(), WN_LEFT_WAITS);
+    assert_int_equal(ended(&w.ended), before);
+    assert_int_equal(wane_barrier(), 0);
+    assert_int_equal(ended(&w.ended), 2 * LONG);
+}
+
 int
 main(void)
 {
@@ -395,6 +456,7 @@ main(void)
         T(objects_made_on_a_lent_record),
         T(two_threads_are_lent_records_at_once),
         T(drv_11_owner_ends_while_its_record_is_claimed),
+        T(a_thread_that_may_be_idle_is_looked_at_soon),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
