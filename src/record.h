@@ -102,8 +102,8 @@ struct wn_record {
     struct wane_header *partial;      /* disposed of, some slots not yet dropped */
     size_t              partial_done; /* of its slots in arrays: so many are empty */
     bool                burying;
-    uint64_t            left_at;    /* CPU time of the thread when it last left something; 0: nothing is left (tend.c) */
-    uint64_t            left_since; /* .. and when it first did of those times without a break */
+    uint32_t            burden;     /* leaves that left something, less those that did not (tend.c) */
+    uint64_t            left_at;    /* CPU time of the thread when it last left something; 0: nothing is left */
     uint32_t            left_by;    /* which thread that was */
     bool                seal_due;   /* tending found the seals held: seal at the first moment that nothing holds them */
     bool                hold_seals; /* a cycle is being destroyed: its callbacks' deferred frees wait for the end of it */

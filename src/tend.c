@@ -12,8 +12,7 @@
 #define DRAIN_BUDGET 256
 #define APPLY_BUDGET 1024
 #define POLL_CHUNKS  16
-#define MOST_TIMES   16
-#define PATIENCE_NS  10000000 /* of the thread's CPU time */
+#define MOST_BURDEN  8
 
 /* Its object is in the middle of a merge. */
 static void
@@ -163,15 +162,15 @@ cpu_now(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Beyond one budget: as long as the thread has worked since it last left something. Where that does not suffice for long, for a
- * death may cost more than a birth, longer and longer, up to sixteen times; but not for a mere burst, as after a long section of
- * somebody else. */
+/* Beyond one budget: as long as the thread has worked since it last left something; where that does not suffice for long, for a
+ * death may cost more than a birth, up to sixteen times as long. */
 static uint64_t
-allowance(const struct wn_record *r, uint64_t now)
+allowance(const struct wn_record *r)
 {
-    uint64_t times = 1 + (now - r->left_since) / PATIENCE_NS;
+    bool     is_mine = r->left_by == load_relaxed(&r->tid) || WN_MUTANT(left_at_stays); /* else another thread's clock */
+    uint64_t now = is_mine ? cpu_now() : 0;
 
-    return (now - r->left_at) * (times < MOST_TIMES ? times : MOST_TIMES);
+    return now > r->left_at ? (now - r->left_at) << r->burden / 2 : 0; /* the clock of a fork's child begins anew */
 }
 
 /* A thread whose sections displace or kill more than one budget is for would never catch up: where something was left, the next
@@ -181,19 +180,19 @@ static void
 work_off(struct wn_record *r)
 {
     bool     own = &r->pub == wane_self.record;
-    bool     is_mine = r->left_by == load_relaxed(&r->tid) || WN_MUTANT(left_at_stays); /* else another thread's clock */
-    uint64_t now = own && r->left_at && is_mine ? cpu_now() : 0;
-    bool     goes_on = now > r->left_at && !WN_MUTANT(leaves_apply_little), left; /* the clock of a fork's child begins anew */
-    uint64_t end = goes_on ? wn_now() + allowance(r, now) : 0;
+    uint64_t end = own && r->left_at && !WN_MUTANT(leaves_apply_little) ? wn_now() + allowance(r) : 0;
+    bool     left;
 
     do {
         apply(r, APPLY_BUDGET);
         wn_death_run(r);
         left = wn_is_burying(r) || wn_log_ripe(&r->deferred);
     } while (left && (wn_now() < end || WN_MUTANT(leaves_take_all)));
+    if (!left)
+        r->burden -= r->burden > 0;
+    else if (own && r->burden < MOST_BURDEN)
+        r->burden++;
     r->left_at = left && own ? cpu_now() : 0;
-    if (!goes_on || !left)
-        r->left_since = r->left_at;
     r->left_by = load_relaxed(&r->tid);
 }
 

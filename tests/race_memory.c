@@ -335,7 +335,7 @@ a_leave_buries_few_large_objects(void **state)
     WANE_SECTION
     {
         r = wn_standing();
-        r->left_at = 0;
+        r->burden = 0;
         for (int i = 0; i < 3 * WN_BURY_BUDGET; i++)
             wane_clear(&slot[i]);
         wn_log_seal(&r->deferred);
