@@ -13,7 +13,8 @@ usage: run.py [--quick] [--only NAME[,NAME ...]] [--threads N[,N ...]] [--build 
   --from      no measurement: goals, pictures (and --compare) from stored results
   --document  put tables, goals and pictures into docs/performance.md; PART (scaling): without goals, where that part's marks are
 
-Results: DIRECTORY/results.json (below), DIRECTORY/plots/*.svg; while it runs, DIRECTORY/running.json has what is measured. Exit status 1 too if a checksum is wrong.
+Results: DIRECTORY/results.json (below), DIRECTORY/plots/*.svg; while it runs, DIRECTORY/running.json has what is measured.
+Exit status 1 too if a checksum is wrong.
 
   schema      2
   machine     cores, model, kernel, load (before and after)

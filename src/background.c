@@ -46,7 +46,7 @@ collect_if_due(uint64_t now)
     wn_pace_purge();
 }
 
-/* Once: who is busy all the time is not looked at more often for it. */
+/* Once: who is busy all the time is not looked at more often for it. Under the driver lock. */
 static bool
 is_new_wait(bool waits)
 {

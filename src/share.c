@@ -10,7 +10,8 @@
 #include "unit.h"
 
 #define PROBES        4
-#define COMMON        1024 /* objects that can be shared at a time, or almost */
+#define COMMON_BITS   10
+#define COMMON        (1 << COMMON_BITS) /* objects that can be shared at a time, or almost */
 #define COMMON_PROBES 16
 
 #define LOOKS         16   /* of the background in one tick */
@@ -29,7 +30,7 @@ static struct wane_atomic32 hot;           /* a: so many have shared themselves,
 static struct wn_shared_count *
 common_entry(const struct wane_header *h, uint32_t i)
 {
-    return &common[((wn_shared_hash(h) >> 54) + i) % COMMON];
+    return &common[((wn_shared_hash(h) >> (64 - COMMON_BITS)) + i) % COMMON];
 }
 
 static struct wn_shared_count *

@@ -18,7 +18,7 @@
 #define ENTRY_BYTES 5
 #define LINE_MASK  ((UINT32_C(1) << (LINE_BYTES - ENTRY_BYTES)) - 1)
 
-/* Its top bits are spread evenly: neighbours never meet, as long as there is room. */
+/* To be used from the top: those bits spread what is regular evenly. */
 static uint64_t
 hash(uint64_t key)
 {
@@ -28,8 +28,8 @@ hash(uint64_t key)
 static uint32_t
 home_of(const struct wn_trial *t, uintptr_t object)
 {
-    int      unused = WN_MUTANT(index_in_clusters) ? 32 : __builtin_clzll(t->mask >> (LINE_BYTES - ENTRY_BYTES));
-    uint32_t line = (uint32_t)(hash(object >> LINE_BYTES) >> unused) & t->mask >> (LINE_BYTES - ENTRY_BYTES);
+    uint64_t lines = t->mask >> (LINE_BYTES - ENTRY_BYTES), h = hash(object >> LINE_BYTES);
+    uint32_t line = (uint32_t)(WN_MUTANT(index_in_clusters) ? h >> 32 & lines : h >> __builtin_clzll(lines));
 
     return line << (LINE_BYTES - ENTRY_BYTES) | ((uint32_t)(object >> ENTRY_BYTES) & LINE_MASK);
 }

@@ -110,6 +110,15 @@ release_and_end(int n)
     assert_int_equal(w.x_ended, 1);
 }
 
+/* The count of x is n, all told: it lives until the n-th release, and no longer. */
+static inline void
+x_has(int n)
+{
+    assert_int_equal(wane_unshare(w.x), 0);
+    assert_int_equal(wane_barrier(), 0);
+    release_and_end(n);
+}
+
 #define RACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 #endif

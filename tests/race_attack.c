@@ -5,95 +5,15 @@
  * A shared object's units are made in one place and given back in another: what that adds up to in a minute of traffic is put
  * into the counters by hand (drift), then the next few operations follow.
  */
-#include <errno.h>
-
-#include "race_common.h"
+#include "handoff_common.h"
 
 #include <wane/containers.h>
-
-#include "count.h"
-#include "driver.h"
-#include "share.h"
-
-static struct {
-    struct actor m1, m2;
-    struct node *x;
-    void        *weak;
-    int          x_ended;
-    uint32_t     id2;
-} w;
-
-static void
-remember_id(void *id)
-{
-    wane_enter();
-    *(uint32_t *)id = wn_standing()->id;
-    wane_leave();
-}
-
-static int
-setup(void **state)
-{
-    (void)state;
-    memset(&w, 0, sizeof w);
-    schedule_begin();
-    actor_start(&w.m1);
-    actor_start(&w.m2);
-    act(&w.m2, remember_id, &w.id2);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    off_steps();
-    actor_stop(&w.m1);
-    actor_stop(&w.m2);
-    return wane_shutdown();
-}
-
-static uint64_t
-word1_of(const void *object)
-{
-    return load_relaxed(&WANE_HEADER(object)->word1);
-}
-
-static void
-make_x(void *unused)
-{
-    (void)unused;
-    w.x = node_new(&w.x_ended);
-}
 
 static void
 retain_x(void *unused)
 {
     (void)unused;
     wane_retain(w.x);
-}
-
-static void
-release_x(void *unused)
-{
-    (void)unused;
-    wane_release(w.x);
-}
-
-static void
-retain_x_inside(void *unused)
-{
-    (void)unused;
-    WANE_SECTION
-    wane_retain(w.x);
-}
-
-static void
-release_x_inside(void *unused)
-{
-    (void)unused;
-    WANE_SECTION
-    wane_release(w.x);
 }
 
 /* n times: one retains, the other releases. */
@@ -104,21 +24,6 @@ x_travels(struct actor *from, struct actor *to, int n)
         act(from, retain_x_inside, NULL);
         act(to, release_x_inside, NULL);
     }
-}
-
-/* The count of x is n, all told: it lives until the n-th release, and no longer. */
-static void
-x_has(int n)
-{
-    assert_int_equal(wane_unshare(w.x), 0);
-    assert_int_equal(wane_barrier(), 0);
-    while (n--) {
-        assert_int_equal(w.x_ended, 0);
-        act(&w.m1, release_x, NULL);
-        assert_int_equal(wane_barrier(), 0);
-        (void)collect();
-    }
-    assert_int_equal(w.x_ended, 1);
 }
 
 /* ---- Where units are counted ---------------------------------------------------------------------------------------- */
@@ -173,20 +78,21 @@ static void
 outside_of_sections_and_upgrades_leave_word1_alone(void **state)
 {
     uint64_t word;
+    void    *weak;
 
     (void)state;
     act(&w.m1, make_x, NULL);
-    w.weak = wane_weak(w.x);
+    weak = wane_weak(w.x);
     act(&w.m1, share_x, NULL);
     word = word1_of(w.x);
     for (int i = 0; i < 10; i++) {
         act(&w.m2, retain_x, NULL);
         act(&w.m2, release_x, NULL);
-        assert_ptr_equal(wane_weak_get(w.weak), w.x);
+        assert_ptr_equal(wane_weak_get(weak), w.x);
         wane_release(w.x);
     }
     assert_int_equal(word1_of(w.x), word);
-    wane_release(w.weak);
+    wane_release(weak);
     x_has(1);
 }
 
@@ -508,7 +414,6 @@ teardown_after_leaks(void **state)
     return 0;
 }
 
-#define RACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define LEAKS(f) cmocka_unit_test_setup_teardown(f, setup, teardown_after_leaks)
 
 int

@@ -8,14 +8,7 @@
 
 #include "collect.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SLOW 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SLOW 1
-#endif
-#endif
-#ifdef SLOW
+#ifdef RACE_SLOW
 #define GENERATIONS 1
 #else
 #define GENERATIONS WN_AGES

@@ -111,16 +111,8 @@ gen_07_purge_spares_the_frozen(void **state)
 
 /* ---- A scan that is cut short -------------------------------------------------------------------------------------- */
 
-#if defined(__has_feature)
-#define SANITIZED(feature) __has_feature(feature)
-#else
-#define SANITIZED(feature) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || SANITIZED(thread_sanitizer)
-#define RACE_DETECTOR 1
-#endif
 /* wane_collect gives up after a second */
-#if defined(RACE_DETECTOR) || defined(__SANITIZE_ADDRESS__) || SANITIZED(address_sanitizer)
+#ifdef RACE_SLOW
 #define SCALED(n) ((n) / 10)
 #else
 #define SCALED(n) (n)
@@ -256,7 +248,7 @@ race_25_one_call_goes_on_after_a_cut(void **state)
     struct node *n;
 
     (void)state;
-#ifdef RACE_DETECTOR
+#ifdef WN_TSAN
     skip(); /* forty seconds, of what the test before it does, too */
 #endif
     n = node_new(&dead);

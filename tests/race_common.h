@@ -18,6 +18,16 @@
 #include "record.h"
 #include "schedule.h"
 
+#ifdef WN_TSAN
+#define RACE_SLOW 1 /* do less */
+#elif defined(__SANITIZE_ADDRESS__)
+#define RACE_SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RACE_SLOW 1
+#endif
+#endif
+
 struct node {
     uint64_t  canary;
     int      *ended; /* counts disposes */

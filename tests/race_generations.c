@@ -14,14 +14,7 @@
 #include "collect.h"
 #include "pace.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SLOW 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SLOW 1
-#endif
-#endif
-#ifdef SLOW
+#ifdef RACE_SLOW
 #define SCALED(n) ((n) / 10)
 #else
 #define SCALED(n) (n)

@@ -413,25 +413,34 @@ no_more(size_t bytes)
     return false;
 }
 
+/* As many as were given before, with no memory for others. */
+static struct wn_link *
+nodes_take_again(struct wn_record *r)
+{
+    struct wn_link *list;
+
+    refused = false;
+    wn_memory_hook = no_more;
+    list = nodes_take(r, NODES);
+    wn_memory_hook = NULL;
+    assert_false(refused);
+    mark(list, NODES);
+    return list;
+}
+
 /* Nodes that others have no use for are every thread's: none is lost, none is two threads', and none is walked over twice. */
 static void
 spare_nodes_come_back(void **state)
 {
     struct wn_record *r;
-    struct wn_link   *list;
 
     (void)state;
     wane_enter();
     r = wn_standing();
     nodes_give(r, nodes_take(r, NODES));
     on_nth_step("record:batch", EACH_TIME, NULL, NULL);
-    wn_memory_hook = no_more; /* so no other nodes come */
-    list = nodes_take(r, NODES);
-    wn_memory_hook = NULL;
-    mark(list, NODES);
-    assert_false(refused);
+    nodes_give(r, nodes_take_again(r));
     assert_in_range(steps_seen("record:batch"), BATCHES, 4 * BATCHES);
-    nodes_give(r, list);
     wane_leave();
 }
 
@@ -447,14 +456,11 @@ spare_nodes_in_two_hands(void **state)
     r = wn_standing();
     nodes_give(r, nodes_take(r, NODES));
     cue("record:batch", 3, &w.m1, m1_takes_and_gives);
-    for (int i = 0; i < 3; i++) {
-        wn_memory_hook = i ? no_more : NULL; /* once the two have met */
-        list = nodes_take(r, NODES);
-        wn_memory_hook = NULL;
-        mark(list, NODES);
-        nodes_give(r, list);
-    }
-    assert_false(refused);
+    list = nodes_take(r, NODES); /* the two meet */
+    mark(list, NODES);
+    nodes_give(r, list);
+    for (int i = 0; i < 2; i++)
+        nodes_give(r, nodes_take_again(r));
     wane_leave();
 }
 

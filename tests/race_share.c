@@ -271,14 +271,6 @@ more_shared_objects_than_entries(void **state)
 
 /* ---- Until the owner merges ------------------------------------------------------------------------------------------ */
 
-static void
-x_has(int n)
-{
-    assert_int_equal(wane_unshare(w.x), 0);
-    assert_int_equal(wane_barrier(), 0);
-    release_and_end(n);
-}
-
 /* m1, in its section: it has retained 2^30 times, m2 has given all of that back, and only one unit is left. */
 static void
 fill_local(void)

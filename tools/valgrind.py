@@ -29,8 +29,8 @@ SYSTEM = "limits or forbids what valgrind itself needs or does not know (descrip
 FUTEX = "a lock is waited for with a deadline for seconds, and futex gives an error there that glibc does not know"
 TIME = "measures time or memory"
 EXCLUDED = {
-    "race_attack": OVERLAPS, "race_batches": LONG, "race_bounds": LONG, "race_claimer": OVERLAPS, "race_faults": LONG, "race_generations": LONG,
-    "race_parts": LONG, "race_storm": OVERLAPS, "test_container_races": OVERLAPS, "test_container_rings": OVERLAPS,
+    "race_attack": OVERLAPS, "race_batches": LONG, "race_bounds": LONG, "race_claimer": OVERLAPS, "race_faults": LONG,
+    "race_generations": LONG, "race_parts": LONG, "race_storm": OVERLAPS, "test_container_races": OVERLAPS, "test_container_rings": OVERLAPS,
     "test_corners": SYSTEM, "test_death": LONG, "test_defer": FUTEX, "test_driver": SYSTEM, "test_faults": SYSTEM,
     "test_fork": LONG, "test_generations": TIME, "test_idle": TIME, "test_kept": LONG, "test_large": LONG,
     "test_linear_boxes": OVERLAPS, "test_loop": SYSTEM, "test_map": LONG, "test_memory": LONG, "test_memory_churn": LONG,
