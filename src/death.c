@@ -6,7 +6,7 @@
 #include "step.h"
 #include "weak.h"
 
-#define GRAVE_BUDGET 512
+#define GRAVE_BUDGET 64
 
 static void drop_now(wane_slot *slot);
 

@@ -311,7 +311,8 @@ until_all(bool (*is_done)(struct wn_record *, uint64_t), uint64_t epoch, uint32_
             return true;
         if (is_over(deadline))
             return false;
-        (void)wn_grace_poll(epoch);
+        /* Not for `epoch`: without memory a chunk is opened again, and what waited in it waits for a later ticket (log.h). */
+        (void)wn_grace_poll(WN_MUTANT(barriers_poll_old) ? epoch : load_acquire(&wane_epoch) & ~WANE_NEST);
         wn_driver_sleep(NAP_NS);
     }
 }

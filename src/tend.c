@@ -10,9 +10,13 @@
 #include "step.h"
 
 #define DRAIN_BUDGET 256
-#define APPLY_BUDGET 1024
+#define APPLY_BUDGET 128
 #define POLL_CHUNKS  16
-#define MOST_BURDEN  8
+#define LONG_LOG     64 /* chunks */
+#define STEEP        8
+#define PATIENCE     32
+#define MOST_BURDEN  255
+#define PAUSE_NS     UINT64_C(40000)
 
 /* Its object is in the middle of a merge. */
 static void
@@ -162,38 +166,42 @@ cpu_now(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Beyond one budget: as long as the thread has worked since it last left something; where that does not suffice for long, for a
- * death may cost more than a birth, up to sixteen times as long. */
+/* For how long a leave goes on beyond one budget: as long as the thread has worked since it last left something; where that does
+ * not suffice for long, for a death may cost more than a birth, up to sixteen times as long. That makes PAUSE_NS at most; twice
+ * as much for each PATIENCE leaves that did not suffice, and no bound while the log is long. */
 static uint64_t
 allowance(const struct wn_record *r)
 {
     bool     is_mine = r->left_by == load_relaxed(&r->tid) || WN_MUTANT(left_at_stays); /* else another thread's clock */
     uint64_t now = is_mine ? cpu_now() : 0;
+    uint64_t own = now > r->left_at ? now - r->left_at : 0; /* the clock of a fork's child begins anew */
+    uint64_t all = own << (r->burden < STEEP ? r->burden : STEEP) / 2, most = PAUSE_NS << r->burden / PATIENCE;
 
-    return now > r->left_at ? (now - r->left_at) << r->burden / 2 : 0; /* the clock of a fork's child begins anew */
+    return all < most || r->deferred.chunks > LONG_LOG || WN_MUTANT(leaves_are_long) ? all : most;
 }
 
 /* A thread whose sections displace or kill more than one budget is for would never catch up: where something was left, the next
- * leave goes on as long as its allowance lasts. A thread that merely finds a backlog has short leaves: it has done little since
- * the last one. Not a claimer's: his slices are short. */
-static void
-work_off(struct wn_record *r)
+ * leave goes on until `end`. A thread that merely finds a backlog has short leaves: it has done little since the last one. Not a
+ * claimer's: his slices are short. Returns whether graves wait. */
+static bool
+work_off(struct wn_record *r, uint64_t end)
 {
-    bool     own = &r->pub == wane_self.record;
-    uint64_t end = own && r->left_at && !WN_MUTANT(leaves_apply_little) ? wn_now() + allowance(r) : 0;
-    bool     left;
+    bool own = &r->pub == wane_self.record;
+    bool graves, left;
 
     do {
         apply(r, APPLY_BUDGET);
         wn_death_run(r);
-        left = wn_is_burying(r) || wn_log_ripe(&r->deferred);
+        graves = wn_graves_tend(r);
+        left = wn_is_burying(r) || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
     } while (left && (wn_now() < end || WN_MUTANT(leaves_take_all)));
     if (!left)
-        r->burden -= r->burden > 0;
+        r->burden -= r->burden / 8 + (r->burden > 0 && r->burden < 8);
     else if (own && r->burden < MOST_BURDEN)
         r->burden++;
     r->left_at = left && own ? cpu_now() : 0;
     r->left_by = load_relaxed(&r->tid);
+    return graves;
 }
 
 /* The next leave goes on. */
@@ -229,12 +237,13 @@ log_is_empty(const struct wn_log *log)
 void
 wn_tend(struct wn_record *r, uint32_t bits)
 {
-    uint64_t epoch = load_acquire(&wane_epoch) & ~WANE_NEST;
+    uint64_t epoch = load_acquire(&wane_epoch) & ~WANE_NEST, end;
     bool     waiting;
 
     fetch_and_relaxed(&r->pub.attention, WN_LENT);
     if (r->burying)
         return;
+    end = &r->pub == wane_self.record && r->left_at && !WN_MUTANT(leaves_apply_little) ? wn_now() + allowance(r) : 0;
     drain(r);
     if (wn_seals_are_held(r))
         r->seal_due = true;
@@ -242,12 +251,11 @@ wn_tend(struct wn_record *r, uint32_t bits)
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
-    work_off(r);
+    waiting = work_off(r, end);
     if (bits & WN_HANDOVER) {
         wn_candidates_seal(r);
         store_release(&r->handed_at, epoch);
     }
-    waiting = wn_graves_tend(r);
     waiting |= wn_cells_tend(r);
     go_on_soon(r);
     say_how_far(r);

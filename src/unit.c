@@ -200,10 +200,17 @@ give_displaced(struct wn_record *r, struct wane_header *h)
         wn_unit_give(h);
 }
 
+/* What was displaced a grace period ago has left the cache: the object that comes a few entries later is fetched meanwhile. */
+#define AHEAD 8
+
 bool
 wn_unit_apply(struct wn_record *r, struct wn_chunk *c)
 {
     uintptr_t e = c->entry[c->next];
+    uint32_t  later = c->next + AHEAD;
+
+    if (later < c->count)
+        __builtin_prefetch((void *)(c->entry[later] & WN_ENTRY_ADDRESS), 1);
 
     if (__builtin_expect(!(e & ~WN_ENTRY_ADDRESS), 1))
         c->next++;

@@ -64,7 +64,8 @@ obs_02_containers_show_what_they_hold(void **state)
     assert_int_equal(wane_weakmap_set(weakmap, key, array), 0);
     wane_release(array);
     snapshot_checked("'wane_vec owned wane_vec_buffer=1' 'root ? wane_vec_buffer=0' 'wane_vec 2 leaf=1' 'wane_vec ? leaf=3' "
-                     "'wane_map owned wane_map_table=2' 'root ? wane_map_table=0' 'wane_map ? wane_map_entry=2' "
+                     "'wane_map owned wane_map_directory=2' 'wane_map_directory ? wane_map_table=2' 'root ? wane_map_table=0' "
+                     "'root ? wane_map_directory=0' 'wane_map ? wane_map_entry=2' "
                      "'wane_map_entry ? node=1' 'wane_array ? leaf=3' 'root ? leaf=0' 'root ? wane_array=0' "
                      "'wane_vec weak reference wane.weak=1' 'root ? wane.weak=1' 'root ? wane_vec=1' "
                      "'node values of weak maps wane_weakmap_entry=1'");

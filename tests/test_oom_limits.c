@@ -6,6 +6,7 @@
 
 #include <wane/containers.h>
 
+#include "driver.h"
 #include "tend.h"
 
 /* ---- Errors are reported, and nothing has changed --------------------------------------------------------------- */
@@ -273,6 +274,42 @@ mem_02_reopened_chunks_have_a_later_ticket(void **state)
     assert_true(oom_census());
 }
 
+/* Who waits for what waits in a chunk, when a callback has it opened again, waits for its later ticket. Nobody else polls for it. */
+static bool was_cut_short;
+
+static void
+reopen(void *unused)
+{
+    struct wn_log *log = &wn_standing()->deferred;
+
+    (void)unused;
+    was_cut_short = log->open && log->open->ticket && log->open->next < log->open->count && wn_log_reopen(log);
+}
+
+static void
+mem_02_barriers_poll_for_reopened_chunks(void **state)
+{
+    static struct wane_type reopener = {.name = "reopener", .size = 8, .dispose = reopen};
+    wane_slot               slot = {0};
+    bool                    settled;
+
+    (void)state;
+    if (RIGGED)
+        skip(); /* chunks are applied at once */
+    assert_int_equal(wane_barrier(), 0);
+    wane_enter();
+    for (int i = 0; i < WN_CHUNK_ENTRIES - 10; i++) /* the last ones of a share are buried first */
+        wane_put(&slot, i == 100 ? wane_new(&reopener) : node_try(&leaf_type));
+    wane_leave();
+    wn_driver_begin();
+    settled = wn_driver_settle(wn_now() + 3000000000);
+    wn_driver_end();
+    assert_true(was_cut_short);
+    assert_true(settled);
+    wane_clear(&slot);
+    assert_true(oom_census());
+}
+
 /* Settled: units with a ticket up to this have been given back. Merged ones have had an older ticket. */
 static void
 mem_02_barriers_know_what_merged_entries_are(void **state)
@@ -519,6 +556,7 @@ main(void)
         OOM(mem_02_merged_entries_wait_as_long_as_the_newest),
         OOM(mem_02_leaves_seal_little_without_memory),
         OOM(mem_02_reopened_chunks_have_a_later_ticket),
+        OOM(mem_02_barriers_poll_for_reopened_chunks),
         OOM(mem_02_barriers_know_what_merged_entries_are),
         OOM(mem_02_candidates_without_memory),
         OOM(bias_07_units_are_queued_without_memory),

@@ -257,7 +257,15 @@ map(void **state)
     struct wane_map *keys = wane_map_new();
 
     (void)state;
-    one_by_one(adds, finds, keys);
+    one_by_one(adds, finds, keys); /* the directory is new */
+    wane_release(keys);
+    keys = wane_map_new();
+    for (int i = 0; i < 10; i++) {
+        char name[] = {(char)('a' + i), 0};
+
+        EXPECT(wane_map_put(keys, name, wane_new(&plain_type)) == 0);
+    }
+    one_by_one(adds, finds, keys); /* the table */
     wane_release(keys);
 }
 
