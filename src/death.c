@@ -183,7 +183,7 @@ drop_range(struct wane_visitor *visitor, wane_slot *first, size_t count)
 
     d->skip -= i;
     if (i && i == count)
-        d->budget += WN_COST_OBJECT;
+        d->budget += WN_COST_EMPTY;
     for (; i < count && d->budget > 0; i++, d->done++)
         if (!drop_if_filled(d, &first[i]))
             d->budget -= WN_COST_EMPTY;

@@ -295,6 +295,8 @@ wn_driver_grace(uint64_t deadline)
 static bool
 until_all(bool (*is_done)(struct wn_record *, uint64_t), uint64_t epoch, uint32_t bits, uint64_t deadline)
 {
+    uint64_t ticket = epoch;
+
     for (;;) {
         bool all = true;
 
@@ -311,8 +313,9 @@ until_all(bool (*is_done)(struct wn_record *, uint64_t), uint64_t epoch, uint32_
             return true;
         if (is_over(deadline))
             return false;
-        /* Not for `epoch`: without memory a chunk is opened again, and what waited in it waits for a later ticket (log.h). */
-        (void)wn_grace_poll(WN_MUTANT(barriers_poll_old) ? epoch : load_acquire(&wane_epoch) & ~WANE_NEST);
+        /* Later ones, too: without memory a chunk is opened again, and what waited in it waits for a later ticket (log.h). */
+        if (wn_grace_poll(ticket) && !WN_MUTANT(barriers_poll_old))
+            ticket = load_acquire(&wane_epoch) & ~WANE_NEST;
         wn_driver_sleep(NAP_NS);
     }
 }

@@ -210,33 +210,28 @@ empty(struct wane_map *map, struct entry *e)
 void *
 wane_map_take(struct wane_map *map, const char *key)
 {
-    uint64_t    hash = wn_hash_string(key);
-    struct need n;
-    bool        sparse;
-    void       *object;
+    uint64_t hash = wn_hash_string(key);
+    void    *object;
 
     wane_enter();
     object = wane_retain(empty(map, look_up(map, hash, key)));
-    sparse = object && wn_map_should_shrink(map, hash, &n);
     wane_leave();
-    if (sparse)
-        wn_map_shrink(map, hash, &n);
+    if (object && is_sparse(map))
+        wn_map_shrink(map);
     return object;
 }
 
 bool
 wane_map_remove(struct wane_map *map, const char *key)
 {
-    uint64_t    hash = wn_hash_string(key);
-    struct need n;
-    bool        removed, sparse;
+    uint64_t hash = wn_hash_string(key);
+    bool     removed;
 
     wane_enter();
     removed = empty(map, look_up(map, hash, key));
-    sparse = removed && wn_map_should_shrink(map, hash, &n);
     wane_leave();
-    if (sparse)
-        wn_map_shrink(map, hash, &n);
+    if (removed && is_sparse(map))
+        wn_map_shrink(map);
     return removed;
 }
 

@@ -6,10 +6,15 @@
 
 #include "map_parts.h"
 
-#define SPARSE     16  /* slots for a value; above, maps shrink */
-#define SPARSE_MIN 128 /* slots; below, they do not */
+/* What is needed to replace a table, or the directory. */
+struct need {
+    size_t   capacity; /* of each table */
+    unsigned tables;
+    unsigned bits;      /* of the directory */
+    bool     directory; /* a new one */
+};
 
-/* What an adder brings along, so that nothing is allocated under the lock. What is left is released after it. */
+/* What somebody brings along, so that nothing is allocated under the lock. What is left is released after it. */
 struct luggage {
     struct entry     *entry; /* to be added; NULL afterwards */
     struct table     *fresh[2];
@@ -38,6 +43,7 @@ pack(struct luggage *with)
         all = (with->fresh[i] = wn_map_table_new(n->capacity));
     if (n->directory && all)
         all = (with->directory = wn_map_directory_new(n->bits));
+    WN_STEP("map:packed");
     return all;
 }
 
@@ -116,37 +122,48 @@ replace(struct wane_map *map, struct luggage *with, const struct area *a, unsign
 {
     struct directory *d = current(map);
     bool              split = a->old[0] && depth > a->old[0]->depth;
-    uint64_t          slots = WANE_LOAD_RELAXED(&map->slots); /* relaxed: the lock's holder is the only writer */
+    /* relaxed: the lock's holder is the only writer; what others read says only when to shrink */
+    uint64_t slots = WANE_LOAD_RELAXED(&map->slots), deepest = WANE_LOAD_RELAXED(&map->deepest);
 
     for (int i = 0; i <= split; i++) {
         with->fresh[i]->depth = depth;
         slots += with->fresh[i]->capacity;
+        deepest += depth == bits_of(d);
     }
     for (int i = 0; i < 2 && a->old[i]; i++) {
         move_words(with, d, a, split, a->old[i]);
         slots -= a->old[i]->capacity;
+        deepest -= a->old[i]->depth == bits_of(d);
     }
     for (size_t i = a->begin; i < a->end; i++)
-        wn_map_lead(d, i, fresh_at(with, a, split, i));
+        wn_map_lead(d, i, fresh_at(with, a, split, i), bits_of(d) - depth);
     for (int i = 0; i < 2 && a->old[i]; i++)
         discard(a->old[i]);
-    WANE_STORE_RELAXED(&map->slots, slots); /* relaxed: it only says when to shrink */
-    with->fresh[0] = with->fresh[1] = NULL;
+    WANE_STORE_RELAXED(&map->slots, slots);
+    WANE_STORE_RELAXED(&map->deepest, deepest);
+    for (int i = 0; i <= (split || WN_MUTANT(map_drops_the_spare)); i++)
+        with->fresh[i] = NULL;
 }
 
-/* The directory that was brought along replaces the present one. */
+/* The directory that was brought along replaces the present one. The tables are not touched. */
 static void
 redirect(struct wane_map *map, struct luggage *with)
 {
     struct directory *d = current(map), *fresh = with->directory;
+    uint64_t          deepest = 0;
 
-    for (size_t i = 0; d && i < width(fresh); i++)
-        wn_map_lead(fresh, i, stand_at(d, i * width(d) / width(fresh)).table);
+    for (size_t i = 0; d && i < width(fresh); i++) {
+        struct stand s = stand_at(d, i * width(d) / width(fresh));
+
+        wn_map_lead(fresh, i, s.table, s.span + bits_of(fresh) - bits_of(d));
+        deepest += s.span + bits_of(fresh) == bits_of(d);
+    }
     WN_WEAKER(map_unordered, WANE_STORE_RELEASE, WANE_STORE_RELAXED, &map->directory, fresh); /* release M1: its places */
     for (size_t i = 0; d && i < width(d); i++)
         __atomic_store_n(&wn_map_units(d)[i].bits, 0, __ATOMIC_RELAXED); /* relaxed: the units are in the fresh one's */
     if (d)
         let_go(d);
+    WANE_STORE_RELAXED(&map->deepest, deepest); /* relaxed: as in replace */
     with->directory = NULL;
 }
 
@@ -215,81 +232,96 @@ wn_map_add(struct wane_map *map, uint64_t hash, const char *key)
     } while (!added && pack(&with));
     wane_release(with.entry);
     unpack(&with);
+    if (added && is_sparse(map) && !WN_MUTANT(adding_never_shrinks)) /* caches take keys out without shrinking (wn_map_drop) */
+        wn_map_shrink(map);
     return added ? 0 : -ENOMEM;
 }
 
-/* ---- Shrinking --------------------------------------------------------------------------------------------------- */
+/* ---- Shrinking: one table at a time, along the directory --------------------------------------------------------- */
 
-/* Few values in many slots. */
-static bool
-is_sparse(const struct wane_map *map)
-{
-    uint64_t slots = WANE_LOAD_RELAXED(&map->slots); /* relaxed: a later removal looks again */
-
-    return slots > SPARSE_MIN && wane_map_count(map) < slots / SPARSE;
-}
-
-bool
-wn_map_should_shrink(const struct wane_map *map, uint64_t hash, struct need *n)
-{
-    const struct table *t = is_sparse(map) ? table_for(map, hash) : NULL;
-    size_t              capacity = wn_map_capacity_for(wane_map_count(map) + 1);
-
-    if (t)
-        *n = (struct need){t->depth ? TABLE_MAX : capacity, 1, 0, capacity <= TABLE_MAX && bits_of(current(map))};
-    return t;
-}
-
-/* The hash's table and its buddy; if that was split further, two buddies of its range that were not. */
+/* Two tables that were one: that at place i and its buddy; if that was split further, two of its range that were not. */
 static struct area
-buddies(const struct directory *d, uint64_t hash)
+buddies(const struct directory *d, size_t i)
 {
-    struct stand a = stand_at(d, index_of(d, hash)), b;
+    struct stand a = stand_at(d, i), b;
 
     for (;; a = b) {
         size_t count = a.end - a.begin;
 
         b = stand_at(d, a.begin ^ count);
-        if (b.table->depth == a.table->depth)
+        if (b.span == a.span)
             return (struct area){a.begin & ~count, (a.begin & ~count) + 2 * count, {a.table, b.table}};
     }
 }
 
-/* One table less, or a smaller one. Under the lock. */
+/* A directory of half the width, if no table needs it; one table instead of two; or a smaller one. In a section. */
+static struct need
+step_of(const struct wane_map *map)
+{
+    const struct directory *d = current(map);
+
+    if (!bits_of(d))
+        return (struct need){wn_map_capacity_for(wane_map_count(map) + 1), 1, 0, false};
+    if (!WANE_LOAD_RELAXED(&map->deepest)) /* relaxed: it is looked at again under the lock */
+        return (struct need){0, 0, bits_of(d) - 1, true};
+    return (struct need){TABLE_MAX, 1, 0, false};
+}
+
+/* One table instead of what is at the hand, if it is large enough for all of it and smaller. */
 static void
-contract(struct wane_map *map, uint64_t hash, struct luggage *with)
+contract(struct wane_map *map, struct luggage *with)
 {
     struct directory *d = current(map);
-    struct table     *t = table_for(map, hash);
-    struct area       a = t->depth ? buddies(d, hash) : (struct area){0, width(d), {t}};
-    unsigned          depth = t->depth ? a.old[0]->depth - 1 : 0;
-    size_t            open = wn_map_survey(a.old[0], true) + wn_map_survey(a.old[1], true);
-    size_t            capacity = with->fresh[0]->capacity;
+    size_t            i = WN_MUTANT(map_shrinks_in_place) ? 0 : map->hand & (width(d) - 1);
+    size_t            capacity = with->fresh[0]->capacity, open = 0;
+    struct area       a = bits_of(d) ? buddies(d, i) : (struct area){0, 1, {stand_at(d, 0).table}};
+    unsigned          depth = a.old[1] ? a.old[0]->depth - 1 : 0;
 
-    if (wn_map_capacity_for(open + 1) > capacity || (t->depth ? capacity != TABLE_MAX : capacity >= t->capacity)) {
+    map->hand = a.end;
+    if (a.old[1] ? capacity != TABLE_MAX : capacity >= a.old[0]->capacity)
+        return;
+    for (int close = 0; close < 2; close++) { /* closing what is reopened then would be in vain */
+        open = wn_map_survey(a.old[0], close) + wn_map_survey(a.old[1], close);
+        if (wn_map_capacity_for(open + 1) > capacity)
+            break;
+    }
+    if (wn_map_capacity_for(open + 1) <= capacity) {
+        replace(map, with, &a, depth);
+    } else {
         wn_map_reopen(a.old[0]);
         wn_map_reopen(a.old[1]);
-        return;
     }
-    replace(map, with, &a, depth);
-    if (!depth && bits_of(d) && with->directory)
+}
+
+static void
+step(struct wane_map *map, struct luggage *with)
+{
+    struct need n = step_of(map); /* again: others may have been at work */
+
+    if (!has(with, &n))
+        return;
+    if (n.directory)
         redirect(map, with);
+    else
+        contract(map, with);
 }
 
 void
-wn_map_shrink(struct wane_map *map, uint64_t hash, const struct need *n)
+wn_map_shrink(struct wane_map *map)
 {
-    struct luggage with = {.need = *n};
+    struct luggage with = {0};
 
+    wane_enter();
+    with.need = step_of(map);
+    wane_leave();
     if (pack(&with)) {
         wane_enter();
         if (pthread_mutex_trylock(&map->lock) == 0) {
             if (is_sparse(map))
-                contract(map, hash, &with);
+                step(map, &with);
             pthread_mutex_unlock(&map->lock);
         }
         wane_leave();
     }
     unpack(&with);
 }
-

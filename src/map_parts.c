@@ -139,10 +139,9 @@ wn_map_directory_new(unsigned bits)
 }
 
 void
-wn_map_lead(struct directory *d, size_t i, struct table *t)
+wn_map_lead(struct directory *d, size_t i, struct table *t, unsigned span)
 {
-    unsigned span = bits_of(d) - t->depth;
-    bool     is_first = i >> span << span == i;
+    bool is_first = i >> span << span == i;
 
     __atomic_store_n(&wn_map_units(d)[i].bits, is_first ? (uintptr_t)t : 0, __ATOMIC_RELEASE); /* release: for snapshots */
     WN_WEAKER(table_unordered, WANE_STORE_RELEASE, WANE_STORE_RELAXED, &d->place[i],

@@ -36,7 +36,9 @@ struct wane_map {
     struct wane_atomic_ptr directory; /* a: M1; written under the lock; NULL until the first key */
     struct wane_atomic64   count; /* a: may be wrong by the operations under way, also below 0 */
     struct wane_atomic64   slots; /* a: written under the lock */
+    struct wane_atomic64   deepest; /* a: written under the lock: how many tables have one place only */
     pthread_mutex_t        lock;
+    size_t                 hand; /* under the lock: the place that is looked at when the map shrinks next */
 };
 
 #define TABLE_MIN ((size_t)16)
@@ -59,8 +61,8 @@ void *wn_map_word(struct entry *e);
 void  wn_map_place(struct table *t, uint64_t hash, void *word);
 bool  wn_map_has_room(const struct table *t);
 
-/* Under the lock: place i leads to t from here on, and keeps it if it is the first of t's. */
-void wn_map_lead(struct directory *d, size_t i, struct table *t);
+/* Under the lock: place i, one of 2^span, leads to t from here on, and keeps it if it is the first of them. */
+void wn_map_lead(struct directory *d, size_t i, struct table *t, unsigned span);
 
 /* The slots that keep the tables, each at the first of its places. */
 wane_slot *wn_map_units(const struct directory *d);
@@ -109,8 +111,9 @@ table_for(const struct wane_map *map, uint64_t hash)
 
 /* What is found at a place of the directory. */
 struct stand {
-    struct table *table;      /* NULL: no key yet */
-    size_t        begin, end; /* its places */
+    struct table *table; /* NULL: no key yet */
+    unsigned      span;
+    size_t        begin, end; /* its 2^span places */
 };
 
 /* In how many places a table is, is in its word's tag, as a power of two (if it is a small one): who walks along the directory
@@ -124,7 +127,7 @@ stand_at(const struct directory *d, size_t i)
 
     if (span == WANE_TAG_MASK)
         span = bits_of(d) - t->depth;
-    return (struct stand){t, i >> span << span, ((i >> span) + 1) << span};
+    return (struct stand){t, span, i >> span << span, ((i >> span) + 1) << span};
 }
 
 static inline size_t
@@ -146,21 +149,22 @@ let_go(void *unit)
 
 /* ---- map_grow.c -------------------------------------------------------------------------------------------------- */
 
-/* What fresh tables are needed. */
-struct need {
-    size_t   capacity; /* of each */
-    unsigned tables;
-    unsigned bits;      /* of the directory */
-    bool     directory; /* a new one */
-};
+#define SPARSE     16  /* slots for a value; above, maps shrink */
+#define SPARSE_MIN 128 /* slots; below, they do not */
 
 /* The key has an entry: 0; or -ENOMEM. Takes the lock. */
 int wn_map_add(struct wane_map *map, uint64_t hash, const char *key);
 
-/* After a removal, in its section: are there few values in many slots, and what is needed then? */
-bool wn_map_should_shrink(const struct wane_map *map, uint64_t hash, struct need *n);
+/* Few values in many slots. */
+static inline bool
+is_sparse(const struct wane_map *map)
+{
+    uint64_t slots = WANE_LOAD_RELAXED(&map->slots); /* relaxed: a later call looks again */
 
-/* Then, outside of it. If there is no memory, or the lock is taken, a later removal will do it. */
-void wn_map_shrink(struct wane_map *map, uint64_t hash, const struct need *n);
+    return slots > SPARSE_MIN && wane_map_count(map) < slots / SPARSE;
+}
+
+/* Then, outside of sections: a step towards fewer slots. If there is no memory, or the lock is taken, a later one does it. */
+void wn_map_shrink(struct wane_map *map);
 
 #endif

@@ -10,13 +10,14 @@
 #include "step.h"
 
 #define DRAIN_BUDGET 256
-#define APPLY_BUDGET 128
+#define APPLY_BUDGET 256
 #define POLL_CHUNKS  16
-#define LONG_LOG     64 /* chunks */
+#define LONG_LOG     32 /* chunks */
 #define STEEP        8
 #define PATIENCE     32
 #define MOST_BURDEN  255
 #define PAUSE_NS     UINT64_C(40000)
+#define LONG_NS      UINT64_C(1000000)
 
 /* Its object is in the middle of a merge. */
 static void
@@ -167,30 +168,36 @@ cpu_now(void)
 }
 
 /* For how long a leave goes on beyond one budget: as long as the thread has worked since it last left something; where that does
- * not suffice for long, for a death may cost more than a birth, up to sixteen times as long. That makes PAUSE_NS at most; twice
- * as much for each PATIENCE leaves that did not suffice, and no bound while the log is long. */
+ * not suffice for long, for a death may cost more than a birth, up to sixteen times as long. That makes PAUSE_NS at most, or as
+ * long as the work was; twice as much for each PATIENCE leaves that did not suffice. There is no such bound while the log is
+ * long, nor for who works for so long that he does not notice. */
 static uint64_t
 allowance(const struct wn_record *r)
 {
     bool     is_mine = r->left_by == load_relaxed(&r->tid) || WN_MUTANT(left_at_stays); /* else another thread's clock */
     uint64_t now = is_mine ? cpu_now() : 0;
     uint64_t own = now > r->left_at ? now - r->left_at : 0; /* the clock of a fork's child begins anew */
-    uint64_t all = own << (r->burden < STEEP ? r->burden : STEEP) / 2, most = PAUSE_NS << r->burden / PATIENCE;
+    uint64_t all = own << (r->burden < STEEP ? r->burden : STEEP) / 2;
+    uint64_t most = (own > PAUSE_NS ? own : PAUSE_NS) << r->burden / PATIENCE;
+    bool     is_long = r->deferred.chunks > LONG_LOG || own > LONG_NS;
 
-    return all < most || r->deferred.chunks > LONG_LOG || WN_MUTANT(leaves_are_long) ? all : most;
+    return all < most || is_long || WN_MUTANT(leaves_are_long) ? all : most;
 }
 
 /* A thread whose sections displace or kill more than one budget is for would never catch up: where something was left, the next
  * leave goes on until `end`. A thread that merely finds a backlog has short leaves: it has done little since the last one. Not a
  * claimer's: his slices are short. Returns whether graves wait. */
 static bool
-work_off(struct wn_record *r, uint64_t end)
+work_off(struct wn_record *r)
 {
-    bool own = &r->pub == wane_self.record;
-    bool graves, left;
+    bool     own = &r->pub == wane_self.record;
+    uint64_t longer = own && r->left_at && !WN_MUTANT(leaves_apply_little) ? allowance(r) : 0;
+    uint64_t end = longer ? wn_now() + longer : 0;
+    uint32_t units = longer > 4 * PAUSE_NS ? 4 * APPLY_BUDGET : APPLY_BUDGET;
+    bool     graves, left;
 
     do {
-        apply(r, APPLY_BUDGET);
+        apply(r, units);
         wn_death_run(r);
         graves = wn_graves_tend(r);
         left = wn_is_burying(r) || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
@@ -237,13 +244,12 @@ log_is_empty(const struct wn_log *log)
 void
 wn_tend(struct wn_record *r, uint32_t bits)
 {
-    uint64_t epoch = load_acquire(&wane_epoch) & ~WANE_NEST, end;
+    uint64_t epoch = load_acquire(&wane_epoch) & ~WANE_NEST;
     bool     waiting;
 
     fetch_and_relaxed(&r->pub.attention, WN_LENT);
     if (r->burying)
         return;
-    end = &r->pub == wane_self.record && r->left_at && !WN_MUTANT(leaves_apply_little) ? wn_now() + allowance(r) : 0;
     drain(r);
     if (wn_seals_are_held(r))
         r->seal_due = true;
@@ -251,7 +257,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
-    waiting = work_off(r, end);
+    waiting = work_off(r);
     if (bits & WN_HANDOVER) {
         wn_candidates_seal(r);
         store_release(&r->handed_at, epoch);

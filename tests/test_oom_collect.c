@@ -221,7 +221,7 @@ mem_01_a_process_at_its_limit_goes_on(void **state)
 
 /* ---- A chunk that was applied in part, and opened again while a cycle is destroyed -------------------------------------- */
 
-enum { CANDIDATES = 600, APPLIED = 128, NEXT = APPLIED % (WN_CHUNK_ENTRIES + 1) };
+enum { CANDIDATES = 600, APPLIED = 256, NEXT = APPLIED % (WN_CHUNK_ENTRIES + 1) };
 
 static wane_slot    crowded, last_one;
 static struct node *crowd, *touched[CANDIDATES];
@@ -253,7 +253,7 @@ leave_a_part(const char *step)
     wane_put(&crowded, wane_retain(crowd));
     wane_enter();
     for (int i = 0; i < APPLIED + 100; i++)
-        wane_put(&crowded, i == APPLIED - NEXT / 2 ? wane_new(&large) : wane_retain(crowd));
+        wane_put(&crowded, i == APPLIED - NEXT ? wane_new(&large) : wane_retain(crowd));
     fetch_or_relaxed(&wn_standing()->pub.attention, WN_ATTEND);
     wane_leave();
     EXPECT(wn_grace_poll(wn_grace_ticket()));

@@ -274,7 +274,7 @@ mem_02_reopened_chunks_have_a_later_ticket(void **state)
     assert_true(oom_census());
 }
 
-/* Who waits for what waits in a chunk, when a callback has it opened again, waits for its later ticket. Nobody else polls for it. */
+/* Who waits for what is in a chunk that a callback has had opened again waits for its later ticket. Nobody else polls for it. */
 static bool was_cut_short;
 
 static void
@@ -298,8 +298,8 @@ mem_02_barriers_poll_for_reopened_chunks(void **state)
         skip(); /* chunks are applied at once */
     assert_int_equal(wane_barrier(), 0);
     wane_enter();
-    for (int i = 0; i < WN_CHUNK_ENTRIES - 10; i++) /* the last ones of a share are buried first */
-        wane_put(&slot, i == 100 ? wane_new(&reopener) : node_try(&leaf_type));
+    for (int i = 0; i < WN_CHUNK_ENTRIES + 150; i++) /* the last ones of a share are buried first */
+        wane_put(&slot, i == 230 ? wane_new(&reopener) : node_try(&leaf_type));
     wane_leave();
     wn_driver_begin();
     settled = wn_driver_settle(wn_now() + 3000000000);
