@@ -52,9 +52,28 @@
  *  The value slots are used by slot operations only (E5).
  */
 #include <errno.h>
+#include <string.h>
 
 #include "hash.h"
 #include "map_parts.h"
+
+struct entry *
+wn_map_find(const struct table *t, uint64_t hash, const char *key)
+{
+    size_t i = hash;
+
+    if (!t)
+        return NULL;
+    for (;; i++) {
+        void         *word = wane_peek_tagged(&t->slots[i & (t->capacity - 1)]); /* acquire M2 */
+        struct entry *e = wane_untag(word);
+
+        if (!e)
+            return NULL;
+        if (wane_tag_of(word) == tag_for(hash) && e->hash == hash && strcmp(e->key, key) == 0)
+            return e;
+    }
+}
 
 static struct entry *
 look_up(const struct wane_map *map, uint64_t hash, const char *key)

@@ -77,6 +77,33 @@ unlock(struct wane_map *map)
     wane_leave(); /* after it: callbacks may run here */
 }
 
+/* How many entries have values; `close`: the others are closed. */
+static size_t
+survey(const struct table *t, bool close)
+{
+    size_t open = 0;
+
+    for (size_t i = 0; t && i < t->capacity; i++) {
+        struct entry *e = wane_peek(&t->slots[i]);
+
+        if (e && !is_closed(e) && (wane_peek(&e->value) || (close && !wane_cas(&e->value, NULL, CLOSED))))
+            open++;
+    }
+    return open;
+}
+
+/* They stay after all. */
+static void
+reopen(const struct table *t)
+{
+    for (size_t i = 0; t && i < t->capacity; i++) {
+        struct entry *e = wane_peek(&t->slots[i]);
+
+        if (e && is_closed(e))
+            (void)wane_cas(&e->value, CLOSED, NULL);
+    }
+}
+
 /* Tables that go together, and their places. */
 struct area {
     size_t        begin, end;
@@ -184,12 +211,12 @@ make_room(struct wane_map *map, uint64_t hash, struct luggage *with)
 {
     struct table *t = table_for(map, hash);
     bool          close = with->fresh[0];
-    struct need   n = need_of(current(map), t, wn_map_survey(t, close));
+    struct need   n = need_of(current(map), t, survey(t, close));
     struct stand  s;
 
     if (!close || !has(with, &n)) {
         if (close)
-            wn_map_reopen(t);
+            reopen(t);
         with->need = n;
         return false;
     }
@@ -281,15 +308,15 @@ contract(struct wane_map *map, struct luggage *with)
     if (a.old[1] ? capacity != TABLE_MAX : capacity >= a.old[0]->capacity)
         return;
     for (int close = 0; close < 2; close++) { /* closing what is reopened then would be in vain */
-        open = wn_map_survey(a.old[0], close) + wn_map_survey(a.old[1], close);
+        open = survey(a.old[0], close) + survey(a.old[1], close);
         if (wn_map_capacity_for(open + 1) > capacity)
             break;
     }
     if (wn_map_capacity_for(open + 1) <= capacity) {
         replace(map, with, &a, depth);
     } else {
-        wn_map_reopen(a.old[0]);
-        wn_map_reopen(a.old[1]);
+        reopen(a.old[0]);
+        reopen(a.old[1]);
     }
 }
 

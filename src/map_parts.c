@@ -50,30 +50,6 @@ wn_map_capacity_for(size_t n)
     return capacity;
 }
 
-static unsigned
-tag_for(uint64_t hash)
-{
-    return (unsigned)(hash >> 20) & WANE_TAG_MASK; /* neither the bits of the index, nor those that all in a table share */
-}
-
-struct entry *
-wn_map_find(const struct table *t, uint64_t hash, const char *key)
-{
-    size_t i = hash;
-
-    if (!t)
-        return NULL;
-    for (;; i++) {
-        void         *word = wane_peek_tagged(&t->slots[i & (t->capacity - 1)]); /* acquire M2 */
-        struct entry *e = wane_untag(word);
-
-        if (!e)
-            return NULL;
-        if (wane_tag_of(word) == tag_for(hash) && e->hash == hash && strcmp(e->key, key) == 0)
-            return e;
-    }
-}
-
 /* relaxed: the lock's holder is the only writer, and the only one who asks. */
 static size_t
 used_of(const struct table *t)
@@ -147,29 +123,3 @@ wn_map_lead(struct directory *d, size_t i, struct table *t, unsigned span)
     WN_WEAKER(table_unordered, WANE_STORE_RELEASE, WANE_STORE_RELAXED, &d->place[i],
               wane_tag(t, span < WANE_TAG_MASK ? span : WANE_TAG_MASK)); /* release M1: slots, capacity */
 }
-
-size_t
-wn_map_survey(const struct table *t, bool close)
-{
-    size_t open = 0;
-
-    for (size_t i = 0; t && i < t->capacity; i++) {
-        struct entry *e = wane_peek(&t->slots[i]);
-
-        if (e && !is_closed(e) && (wane_peek(&e->value) || (close && !wane_cas(&e->value, NULL, CLOSED))))
-            open++;
-    }
-    return open;
-}
-
-void
-wn_map_reopen(const struct table *t)
-{
-    for (size_t i = 0; t && i < t->capacity; i++) {
-        struct entry *e = wane_peek(&t->slots[i]);
-
-        if (e && is_closed(e))
-            (void)wane_cas(&e->value, CLOSED, NULL);
-    }
-}
-

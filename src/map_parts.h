@@ -67,9 +67,11 @@ void wn_map_lead(struct directory *d, size_t i, struct table *t, unsigned span);
 /* The slots that keep the tables, each at the first of its places. */
 wane_slot *wn_map_units(const struct directory *d);
 
-/* Under the lock. How many entries have values; `close`: the others are closed. Then, maybe: they stay after all. */
-size_t wn_map_survey(const struct table *t, bool close);
-void   wn_map_reopen(const struct table *t);
+static inline unsigned
+tag_for(uint64_t hash)
+{
+    return (unsigned)(hash >> 20) & WANE_TAG_MASK; /* neither the bits of the index, nor those that all in a table share */
+}
 
 static inline unsigned
 bits_of(const struct directory *d)

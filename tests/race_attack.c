@@ -236,7 +236,11 @@ the_dead_do_not_pile_up(void **state)
 static void
 one_unit_may_hold_many(void **state)
 {
+#ifdef RACE_SLOW
+    enum { SECTIONS = 40, MANY = 5000 };
+#else
     enum { SECTIONS = 40, MANY = 100000 };
+#endif
     uint64_t most = 0;
 
     (void)state;
@@ -262,7 +266,11 @@ cpu_us(void)
 static void
 work_makes_no_leave_much_longer(void **state)
 {
+#ifdef RACE_SLOW
+    enum { DEAD = 1000, OF_EACH = 100 };
+#else
     enum { DEAD = 4000, OF_EACH = 100 };
+#endif
     uint64_t before, end;
 
     (void)state;
