@@ -47,7 +47,7 @@
  * open takes that one along; the holder never waits for a grace period, so this ends.)
  *
  * Orderings
- *  M1  directory, and table: publish, lead (release) -> current, stand_at, table_for (acquire): capacity and slots of fresh ones
+ *  M1  directory, and table: redirect, lead (release) -> current, stand_at, table_for (acquire): capacity and slots of fresh ones
  *  M2  table slot: place (release) -> find (acquire, in peek): hash and key of the entry; never empty again
  *  The value slots are used by slot operations only (E5).
  */
