@@ -42,9 +42,11 @@ struct loan {
 
 /* ---- The process, its threads --------------------------------------------------------------------------------------- */
 
-/* `evict` lets go of values of about so many bytes and says how many that was; called when more than `most` bytes are used, by
- * any thread, outside of heap_enter .. heap_leave. most 0: no limit. */
-bool heap_open(size_t most, size_t (*evict)(size_t bytes));
+bool heap_open(void);
+
+/* `evict` lets go of values of about so many bytes and says how many that was; called from now on when more than `most` bytes are
+ * used, by any thread, outside of heap_enter .. heap_leave. most 0: no limit any more; the last call of `evict` has returned. */
+bool heap_limit(size_t most, size_t (*evict)(size_t bytes));
 
 /* After the last thread has ended and the last loan is dropped. Returns how many values are left: they have leaked. */
 int heap_close(void);

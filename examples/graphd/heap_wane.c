@@ -66,22 +66,28 @@ pressure(size_t bytes, void *arg)
     return evict_some(bytes);
 }
 
+bool
+heap_open(void)
+{
+    return true; /* the library starts by itself */
+}
+
 /* Above the limit the background evicts; a sixteenth above it the loops do (heap_tend); a quarter above it, new values are
  * refused. */
 bool
-heap_open(size_t most, size_t (*evict)(size_t bytes))
+heap_limit(size_t most, size_t (*evict)(size_t bytes))
 {
+    (void)wane_off_pressure(pressure, NULL);
     evict_some = evict;
     most_bytes = most;
-    if (most == 0)
-        return true;
-    return wane_budget(most, most + most / 4) == 0 && wane_on_pressure(pressure, NULL) == 0;
+    if (wane_budget(most, most + most / 4) != 0)
+        return false;
+    return most == 0 || wane_on_pressure(pressure, NULL) == 0;
 }
 
 int
 heap_close(void)
 {
-    (void)wane_off_pressure(pressure, NULL);
     return wane_shutdown();
 }
 

@@ -275,6 +275,7 @@ end(unsigned started)
     for (unsigned i = 0; i < started; i++)
         loop_end(&loops[i]);
     metrics_end();
+    (void)heap_limit(0, NULL); /* or the background evicts from what is closed */
     space_close();
     left = heap_close();
     printf("graphd: %d values left\n", left);
@@ -319,7 +320,7 @@ main(int count, char **arguments)
         metrics = listen_on(o->bind, &o->metrics_port, 0);
     if (signals < 0 || server.stop < 0 || listener < 0 || (o->metrics && metrics < 0))
         return 1;
-    if (!heap_open(o->maxmemory, space_evict) || !space_open()) {
+    if (!heap_open() || !space_open() || !heap_limit(o->maxmemory, space_evict)) {
         fprintf(stderr, "graphd: no memory\n");
         return 1;
     }

@@ -408,6 +408,16 @@ def eviction():
     finished(server)
 
 
+def ends_while_it_evicts():
+    """What evicts must not look into what is being taken to pieces. By chance; about every tenth end hits it."""
+    for _ in range(20):
+        server = Server(PROGRAM, "--maxmemory", "300k", "--threads", 2)
+        client = server.client()
+        for i in range(6):
+            client.pipeline([("SET", f"v{i}:{k}", "v" * 900) for k in range(500)])
+        finished(server)
+
+
 def ends():
     """By signals and by SHUTDOWN, with clients in the middle of things, and cycles everywhere."""
     for how in signal.SIGTERM, signal.SIGINT, None:
@@ -458,7 +468,7 @@ def flags():
 
 SHARED = [strings, keys_and_times, expiry, hashes, graph, random_graph, pipelining, large_values, malformed, noise, vanishing,
           reads_nothing, many_connections, at_once, tools, metrics]
-OWN = [eviction, ends, limits, silence, flags]
+OWN = [eviction, ends_while_it_evicts, ends, limits, silence, flags]
 
 
 def main():

@@ -42,10 +42,16 @@ static size_t          most_bytes;
 static pthread_mutex_t helping = PTHREAD_MUTEX_INITIALIZER;
 
 bool
-heap_open(size_t most, size_t (*evict)(size_t bytes))
+heap_open(void)
 {
     GC_INIT();
     GC_allow_register_threads();
+    return true;
+}
+
+bool
+heap_limit(size_t most, size_t (*evict)(size_t bytes))
+{
     most_bytes = most;
     evict_some = evict;
     return true;
