@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "background.h"
 
-#include <time.h>
-
 #include "cell.h"
 #include "final.h"
 #include "govern.h"
@@ -17,6 +15,7 @@
 #include "walk.h"
 
 #define ROUNDS_NS     UINT64_C(20000000) /* of rounds in one tick, while there is more to do without waiting */
+#define LET_OTHERS_NS UINT64_C(50000)
 #define STALL_NS      UINT64_C(100000000) /* no collection while a section is older than this */
 
 static struct wn_thread thread = {.name = "wane-driver"};
@@ -79,6 +78,21 @@ wn_background_tick(uint64_t end)
     return WN_LEFT_NOTHING;
 }
 
+/* A tick long, but for questions. */
+static void
+nap(uint64_t nanoseconds)
+{
+    uint64_t end = wn_now() + nanoseconds, now;
+
+    do {
+        uint32_t answered = wn_grace_answer();
+
+        now = wn_now();
+        if (now < end)
+            wn_grace_wait(answered, end - now);
+    } while (now < end && !wn_thread_should_stop(&thread));
+}
+
 static void *
 run(void *unused)
 {
@@ -102,7 +116,7 @@ run(void *unused)
             left = WN_LEFT_WAITS;
         if (left != WN_LEFT_NOTHING)
             /* Not the event: under load it is signalled all the time. */
-            nanosleep(&(struct timespec){0, left == WN_LEFT_MORE ? 0 : (long)wn_pause_after(left)}, NULL);
+            nap(left == WN_LEFT_MORE ? LET_OTHERS_NS : wn_pause_after(left));
         else if (!wn_thread_should_stop(&thread))
             wn_event_wait(&event, value, pause);
     }

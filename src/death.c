@@ -111,6 +111,7 @@ wn_graves_tend(struct wn_record *r)
         struct wane_header *h = r->grave_waiting;
 
         r->grave_waiting = wn_link(h);
+        __builtin_prefetch(r->grave_waiting, 1); /* it has been dead for long */
         compiler_barrier();
         wn_counter_add_end(&r->counters.unearthed_bytes, wn_type_payload_size(wn_type_of(h), h));
         wn_memory_free(r, h, wn_type_of(h));

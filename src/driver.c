@@ -100,6 +100,7 @@ wn_driver_pause(void)
 void
 wn_driver_breathe(void)
 {
+    (void)wn_grace_answer();
     while (wn_gate_is_wanted())
         wn_driver_sleep(1000);
 }
@@ -154,23 +155,12 @@ is_busy(struct wn_record *r, bool force)
     return (ctr & WANE_NEST) || (!force && (ctr & ~WANE_NEST) >= load_relaxed(&idle_epoch));
 }
 
-static bool
-can_go_on(struct wn_record *r)
-{
-    return wn_is_burying(r) || r->draining || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
-}
-
-/* Until nothing moves or the slice is over. In a section; wane_self.me says r. */
+/* In a section; wane_self.me says r. */
 static void
 tend_slice(struct wn_record *r, uint32_t bits)
 {
-    uint64_t end = wn_now() + SLICE_NS;
-
     has_moved |= wn_is_burying(r) || r->draining || load_relaxed(&r->queue);
-    do
-        wn_tend(r, bits);
-    while (can_go_on(r) && wn_now() < end);
-    has_more |= can_go_on(r);
+    has_more |= wn_tend_until(r, bits, wn_now() + SLICE_NS);
 }
 
 static void

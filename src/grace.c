@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ck_glue.h"
 #include "probe.h"
 #include "record.h"
 #include "step.h"
@@ -18,6 +19,7 @@ struct wane_atomic64 wane_epoch = {WANE_ONE_EPOCH | 1};
 static struct wane_atomic64 done;      /* a: the newest ticket that was reached */
 static struct wane_atomic64 barriered; /* a: the newest epoch that a membarrier came after */
 static struct wane_atomic64 periods;
+static struct wn_event      asked;
 struct wane_atomic32 wn_grace_fences;
 static struct wane_atomic32 fence_word;
 static struct wane_atomic64 settled_from; /* a: entries before the FENCE bits came show from this time on */
@@ -71,6 +73,7 @@ wn_membarrier(void)
 
     if (load_relaxed(&wn_grace_fences))
         return false;
+    WN_STEP("grace:membarrier");
     if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
         return true;
     /* A filter was installed later: no grace until every record was seen entering with a real fence. */
@@ -189,6 +192,37 @@ wn_grace_poll(uint64_t ticket)
     }
     raise_to(&done, min);
     return min >= ticket;
+}
+
+bool
+wn_grace_is_cheap(uint64_t ticket)
+{
+    return load_relaxed(&barriered) >= ticket || load_relaxed(&wn_grace_fences); /* relaxed: the poll looks again */
+}
+
+void
+wn_grace_ask(void)
+{
+    wn_event_signal(&asked);
+}
+
+uint32_t
+wn_grace_answer(void)
+{
+    static struct wane_atomic32 answered;
+    uint32_t                    value = wn_event_value(&asked);
+
+    if (load_relaxed(&answered) != value) {
+        store_relaxed(&answered, value); /* relaxed: at worst two answer */
+        (void)wn_grace_poll(load_acquire(&wane_epoch) & ~WANE_NEST);
+    }
+    return value;
+}
+
+void
+wn_grace_wait(uint32_t answered, uint64_t nanoseconds)
+{
+    wn_event_wait(&asked, answered, nanoseconds);
 }
 
 uint64_t

@@ -35,6 +35,18 @@ bool wn_grace_done(uint64_t ticket);
 /* Bounded by the number of records: look again. */
 bool wn_grace_poll(uint64_t ticket);
 
+/* Would a poll for it do without a membarrier, which may take the caller as long as the host lets a processor rest? */
+bool wn_grace_is_cheap(uint64_t ticket);
+
+/* Somebody wants to know; the background and whoever drives poll for him. Wait-free. */
+void wn_grace_ask(void);
+
+/* For them: poll if there was a question. Returns what wn_grace_wait needs. */
+uint32_t wn_grace_answer(void);
+
+/* Until somebody asks, or for that long. */
+void wn_grace_wait(uint32_t answered, uint64_t nanoseconds);
+
 /* A full memory barrier on every running thread of the process; false: there is no such call here (see WN_CLAIM_FENCE). */
 bool wn_membarrier(void);
 

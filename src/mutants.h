@@ -156,6 +156,8 @@ MUTANT(child_forgets_the_hot, "the child of a fork wakes no background for what 
 MUTANT(hot_for_ever, "what has shared itself is never unshared")
 MUTANT(refused_beside_the_dead, "a birth at the hard limit does not look at what waits to be buried")
 MUTANT(left_at_stays, "a leave goes by the clock of whoever had the record before")
+MUTANT(polls_for_itself, "a leave runs a membarrier itself as soon as its log has grown")
+MUTANT(ends_give_nothing, "a thread that ends leaves what its predecessors on the record have left")
 MUTANT(leaves_are_long, "a leave may take sixteen times as long as the work before it, however long that was")
 MUTANT(leaves_take_all, "a leave that may do many budgets takes as long as it takes")
 MUTANT(alone_for_ever, "a page that was alone in its bin stays there when it is empty, others or not")

@@ -170,7 +170,7 @@ thread_exits(void *record)
     }
     wn_life_thread_exits();
     wane_enter();
-    wn_tend(self(), WN_ATTEND | WN_HANDOVER);
+    wn_tend_last(self());
     wn_cells_leave(self());
     wane_leave();
     wane_self.record = NULL;

@@ -9,14 +9,15 @@
 #include "memory.h"
 #include "step.h"
 
-#define DRAIN_BUDGET 256
+#define ROUND        32 /* steps between two looks at the clock */
 #define APPLY_BUDGET 256
-#define POLL_CHUNKS  16
-#define LONG_LOG     32 /* chunks */
+#define ASK_CHUNKS   64
+#define LONG_LOG     128 /* chunks */
 #define STEEP        8
-#define PATIENCE     32
-#define MOST_BURDEN  255
+#define PATIENCE     128
+#define MOST_BURDEN  (7 * PATIENCE)
 #define PAUSE_NS     UINT64_C(40000)
+#define SHARE_NS     UINT64_C(20000)
 #define LONG_NS      UINT64_C(1000000)
 
 /* Its object is in the middle of a merge. */
@@ -80,25 +81,40 @@ unpark(struct wn_record *r)
     }
 }
 
-static void
+/* Since the first call with this word, which is 0 then. */
+static uint64_t
+since(uint64_t *began)
+{
+    uint64_t now = wn_now();
+
+    *began = *began ? *began : now;
+    return now - *began;
+}
+
+/* Goes on for SHARE_NS after the first round. Returns how long that was. */
+static uint64_t
 drain(struct wn_record *r)
 {
-    bool parked = false;
+    bool     parked = false;
+    uint64_t began = 0, passed = 0;
 
     if (r->parked)
         unpark(r);
     /* Once: what is passed on to this same queue waits for the next time. */
     if (!r->draining)
         r->draining = wn_stack_take(&r->queue);
-    for (int n = 0; n < DRAIN_BUDGET && r->draining; n++) {
+    for (uint32_t n = 1; r->draining && passed <= SHARE_NS; n++) {
         struct wn_queue_node *node = (struct wn_queue_node *)r->draining;
 
         r->draining = node->link.next;
         compiler_barrier();
         parked |= !drain_one(r, node);
+        if (n % ROUND == 0)
+            passed = since(&began);
     }
     if (parked)
         r->parked_ticket = wn_grace_ticket();
+    return passed;
 }
 
 /* The entry of a deferred call. */
@@ -118,15 +134,18 @@ call(struct wn_chunk *c)
 }
 
 static void
-apply(struct wn_record *r, uint32_t most)
+apply(struct wn_record *r, uint32_t most, uint64_t nanoseconds)
 {
+    uint64_t         began = 0, passed = 0;
     struct wn_chunk *c;
 
-    for (uint32_t n = 0; n < most && (c = wn_log_ripe(&r->deferred)); n++) {
+    for (uint32_t n = 1; n <= most && passed <= nanoseconds && (c = wn_log_ripe(&r->deferred)); n++) {
         if (c->next == c->count)
             wn_log_pop(r, &r->deferred);
         else if (!wn_unit_apply(r, c))
             call(c);
+        if (n % ROUND == 0)
+            passed = since(&began);
     }
 }
 
@@ -143,15 +162,24 @@ measure(struct wn_record *r, struct wn_chunk *c)
     wn_counter_add(&r->held_bytes, c->bytes);
 }
 
-/* A thread that displaces faster than the background polls asks for itself. Where that does not help, say what is held back. */
+/* A thread that displaces faster than the background polls asks for it, and polls for itself where that is cheap, or takes too
+ * long. Where that does not help, say what is held back. */
 static void
 look_for_grace(struct wn_record *r)
 {
     struct wn_chunk *c = r->deferred.first;
+    uint64_t         began = 0;
 
-    if (r->deferred.chunks < POLL_CHUNKS || !c->ticket || wn_grace_poll(c->ticket))
+    if (r->deferred.chunks < ASK_CHUNKS || !c->ticket || wn_grace_done(c->ticket))
         return;
-    for (c = r->deferred.measured ? r->deferred.measured : c; c && c->ticket; c = (struct wn_chunk *)c->link.next) {
+    if (r->deferred.chunks <= LONG_LOG && !wn_grace_is_cheap(c->ticket) && !WN_MUTANT(polls_for_itself)) {
+        wn_grace_ask();
+        return;
+    }
+    if (wn_grace_poll(c->ticket))
+        return;
+    for (c = r->deferred.measured ? r->deferred.measured : c; c && c->ticket && since(&began) <= SHARE_NS;
+         c = (struct wn_chunk *)c->link.next) {
         if (!c->bytes)
             measure(r, c);
         r->deferred.measured = c;
@@ -172,11 +200,12 @@ cpu_now(void)
  * long as the work was; twice as much for each PATIENCE leaves that did not suffice. There is no such bound while the log is
  * long, nor for who works for so long that he does not notice. */
 static uint64_t
-allowance(const struct wn_record *r)
+allowance(const struct wn_record *r, uint64_t drained)
 {
     bool     is_mine = r->left_by == load_relaxed(&r->tid) || WN_MUTANT(left_at_stays); /* else another thread's clock */
     uint64_t now = is_mine ? cpu_now() : 0;
-    uint64_t own = now > r->left_at ? now - r->left_at : 0; /* the clock of a fork's child begins anew */
+    uint64_t before = r->left_at + drained;
+    uint64_t own = now > before ? now - before : 0; /* the clock of a fork's child begins anew */
     uint64_t all = own << (r->burden < STEEP ? r->burden : STEEP) / 2;
     uint64_t most = (own > PAUSE_NS ? own : PAUSE_NS) << r->burden / PATIENCE;
     bool     is_long = r->deferred.chunks > LONG_LOG || own > LONG_NS;
@@ -188,16 +217,16 @@ allowance(const struct wn_record *r)
  * leave goes on until `end`. A thread that merely finds a backlog has short leaves: it has done little since the last one. Not a
  * claimer's: his slices are short. Returns whether graves wait. */
 static bool
-work_off(struct wn_record *r)
+work_off(struct wn_record *r, uint64_t drained)
 {
     bool     own = &r->pub == wane_self.record;
-    uint64_t longer = own && r->left_at && !WN_MUTANT(leaves_apply_little) ? allowance(r) : 0;
+    uint64_t longer = own && r->left_at && !WN_MUTANT(leaves_apply_little) ? allowance(r, drained) : 0;
     uint64_t end = longer ? wn_now() + longer : 0;
     uint32_t units = longer > 4 * PAUSE_NS ? 4 * APPLY_BUDGET : APPLY_BUDGET;
     bool     graves, left;
 
     do {
-        apply(r, units);
+        apply(r, units, longer > PAUSE_NS ? longer : PAUSE_NS);
         wn_death_run(r);
         graves = wn_graves_tend(r);
         left = wn_is_burying(r) || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
@@ -245,19 +274,20 @@ void
 wn_tend(struct wn_record *r, uint32_t bits)
 {
     uint64_t epoch = load_acquire(&wane_epoch) & ~WANE_NEST;
+    uint64_t drained;
     bool     waiting;
 
     fetch_and_relaxed(&r->pub.attention, WN_LENT);
     if (r->burying)
         return;
-    drain(r);
+    drained = drain(r);
     if (wn_seals_are_held(r))
         r->seal_due = true;
     else
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
-    waiting = work_off(r);
+    waiting = work_off(r, drained);
     if (bits & WN_HANDOVER) {
         wn_candidates_seal(r);
         store_release(&r->handed_at, epoch);
@@ -277,6 +307,28 @@ wn_tend(struct wn_record *r, uint32_t bits)
         else
             wn_record_backlog(r);
     }
+}
+
+bool
+wn_tend_until(struct wn_record *r, uint32_t bits, uint64_t end)
+{
+    bool more;
+
+    do {
+        wn_tend(r, bits);
+        more = wn_is_burying(r) || r->draining || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
+    } while (more && wn_now() < end);
+    return more;
+}
+
+/* Threads that come and go would leave more behind than the background gives back. So each goes on for as long as it has worked,
+ * LONG_NS at most: what is ripe here is its predecessors'. */
+void
+wn_tend_last(struct wn_record *r)
+{
+    uint64_t own = WN_MUTANT(ends_give_nothing) ? 0 : cpu_now();
+
+    (void)wn_tend_until(r, WN_ATTEND | WN_HANDOVER, wn_now() + (own < LONG_NS ? own : LONG_NS));
 }
 
 bool

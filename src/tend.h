@@ -13,6 +13,12 @@
 /* Inside a section, standing on r (its thread, or a claimer). bits: WN_ATTEND, WN_HANDOVER. */
 void wn_tend(struct wn_record *r, uint32_t bits);
 
+/* Until nothing moves or the time is over. True: it could go on. */
+bool wn_tend_until(struct wn_record *r, uint32_t bits, uint64_t end);
+
+/* The thread is about to leave r for good. */
+void wn_tend_last(struct wn_record *r);
+
 /* For the driver: is there anything that tending would move? */
 bool wn_has_backlog(struct wn_record *r);
 
