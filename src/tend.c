@@ -103,7 +103,7 @@ drain(struct wn_record *r)
     /* Once: what is passed on to this same queue waits for the next time. */
     if (!r->draining)
         r->draining = wn_stack_take(&r->queue);
-    for (uint32_t n = 1; r->draining && passed <= SHARE_NS; n++) {
+    for (uint32_t n = 1; r->draining && (passed <= SHARE_NS || WN_MUTANT(drains_at_once)); n++) {
         struct wn_queue_node *node = (struct wn_queue_node *)r->draining;
 
         r->draining = node->link.next;
@@ -139,6 +139,8 @@ apply(struct wn_record *r, uint32_t most, uint64_t nanoseconds)
     uint64_t         began = 0, passed = 0;
     struct wn_chunk *c;
 
+    if (WN_MUTANT(calls_by_number))
+        nanoseconds = UINT64_MAX;
     for (uint32_t n = 1; n <= most && passed <= nanoseconds && (c = wn_log_ripe(&r->deferred)); n++) {
         if (c->next == c->count)
             wn_log_pop(r, &r->deferred);
