@@ -97,6 +97,7 @@ static void *
 run(void *unused)
 {
     (void)unused;
+    store_relaxed(&wn_grace_heard, 1u);
     while (!wn_thread_should_stop(&thread)) {
         uint32_t     value = wn_event_value(&event);
         enum wn_left left = WN_LEFT_MORE;
@@ -120,6 +121,7 @@ run(void *unused)
         else if (!wn_thread_should_stop(&thread))
             wn_event_wait(&event, value, pause);
     }
+    store_relaxed(&wn_grace_heard, 0u);
     return NULL;
 }
 
@@ -170,4 +172,5 @@ wn_background_forked(void)
 {
     wn_thread_forked(&thread);
     store_relaxed(&wn_background_runs, 0u);
+    store_relaxed(&wn_grace_heard, 0u);
 }

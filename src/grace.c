@@ -20,6 +20,7 @@ static struct wane_atomic64 done;      /* a: the newest ticket that was reached 
 static struct wane_atomic64 barriered; /* a: the newest epoch that a membarrier came after */
 static struct wane_atomic64 periods;
 static struct wn_event      asked;
+struct wane_atomic32 wn_grace_heard;
 struct wane_atomic32 wn_grace_fences;
 static struct wane_atomic32 fence_word;
 static struct wane_atomic64 settled_from; /* a: entries before the FENCE bits came show from this time on */

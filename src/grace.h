@@ -6,6 +6,7 @@
  *   reader    copies the global epoch into its record's ctr at enter, drops the nest field at leave (wane/fast.h)
  *   sealer    displaces pointers, then takes a ticket: ticket = ++epoch
  *   poller    may the ticket's work be done? reads all records; never waits
+ *   asker     a mutator that would like a poll but leaves the membarrier to somebody who has time: the background, or who drives
  *
  * Claim P8: poll(t) is true only after every section that was open when t was taken has ended.
  *   A reader that copied an epoch >= t read it with acquire from the ticket's RMW: it sees the displacement (E1).
@@ -38,8 +39,16 @@ bool wn_grace_poll(uint64_t ticket);
 /* Would a poll for it do without a membarrier, which may take the caller as long as the host lets a processor rest? */
 bool wn_grace_is_cheap(uint64_t ticket);
 
-/* Somebody wants to know; the background and whoever drives poll for him. Wait-free. */
+/* Somebody wants to know; the background, if it runs, and whoever drives poll for him. Wait-free. */
 void wn_grace_ask(void);
+
+extern struct wane_atomic32 wn_grace_heard; /* a: 1: the background's thread runs */
+
+static inline bool
+wn_grace_hears(void)
+{
+    return load_relaxed(&wn_grace_heard);
+}
 
 /* For them: poll if there was a question. Returns what wn_grace_wait needs. */
 uint32_t wn_grace_answer(void);

@@ -11,13 +11,14 @@
 
 #define ROUND        32 /* steps between two looks at the clock */
 #define APPLY_BUDGET 256
+#define POLL_CHUNKS  16
 #define ASK_CHUNKS   64
 #define LONG_LOG     128 /* chunks */
-#define STEEP        8
+#define STEEP        32
 #define PATIENCE     128
 #define MOST_BURDEN  (7 * PATIENCE)
-#define PAUSE_NS     UINT64_C(40000)
-#define SHARE_NS     UINT64_C(20000)
+#define PAUSE_NS     UINT64_C(20000)
+#define SHARE_NS     UINT64_C(10000)
 #define LONG_NS      UINT64_C(1000000)
 
 /* Its object is in the middle of a merge. */
@@ -81,6 +82,12 @@ unpark(struct wn_record *r)
     }
 }
 
+static uint64_t
+larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Since the first call with this word, which is 0 then. */
 static uint64_t
 since(uint64_t *began)
@@ -91,9 +98,9 @@ since(uint64_t *began)
     return now - *began;
 }
 
-/* Goes on for SHARE_NS after the first round. Returns how long that was. */
-static uint64_t
-drain(struct wn_record *r)
+/* Goes on for that long after the first round. */
+static void
+drain(struct wn_record *r, uint64_t nanoseconds)
 {
     bool     parked = false;
     uint64_t began = 0, passed = 0;
@@ -103,7 +110,7 @@ drain(struct wn_record *r)
     /* Once: what is passed on to this same queue waits for the next time. */
     if (!r->draining)
         r->draining = wn_stack_take(&r->queue);
-    for (uint32_t n = 1; r->draining && (passed <= SHARE_NS || WN_MUTANT(drains_at_once)); n++) {
+    for (uint32_t n = 1; r->draining && (passed <= nanoseconds || WN_MUTANT(drains_at_once)); n++) {
         struct wn_queue_node *node = (struct wn_queue_node *)r->draining;
 
         r->draining = node->link.next;
@@ -114,7 +121,6 @@ drain(struct wn_record *r)
     }
     if (parked)
         r->parked_ticket = wn_grace_ticket();
-    return passed;
 }
 
 /* The entry of a deferred call. */
@@ -133,19 +139,22 @@ call(struct wn_chunk *c)
     wn_free(d);
 }
 
+/* Calls go by their number, not by the clock: what they take is the program's, and comes again. */
 static void
 apply(struct wn_record *r, uint32_t most, uint64_t nanoseconds)
 {
     uint64_t         began = 0, passed = 0;
     struct wn_chunk *c;
 
-    if (WN_MUTANT(calls_by_number))
+    if (WN_MUTANT(units_by_number))
         nanoseconds = UINT64_MAX;
     for (uint32_t n = 1; n <= most && passed <= nanoseconds && (c = wn_log_ripe(&r->deferred)); n++) {
-        if (c->next == c->count)
+        if (c->next == c->count) {
             wn_log_pop(r, &r->deferred);
-        else if (!wn_unit_apply(r, c))
+        } else if (!wn_unit_apply(r, c)) {
             call(c);
+            began = WN_MUTANT(calls_by_the_clock) ? began : 0;
+        }
         if (n % ROUND == 0)
             passed = since(&began);
     }
@@ -164,17 +173,19 @@ measure(struct wn_record *r, struct wn_chunk *c)
     wn_counter_add(&r->held_bytes, c->bytes);
 }
 
-/* A thread that displaces faster than the background polls asks for it, and polls for itself where that is cheap, or takes too
- * long. Where that does not help, say what is held back. */
+/* A thread that displaces faster than the background polls asks for it, and polls for itself where that is cheap, where nobody
+ * hears, or where that takes too long. Where it does not help, say what is held back. */
 static void
 look_for_grace(struct wn_record *r)
 {
     struct wn_chunk *c = r->deferred.first;
     uint64_t         began = 0;
+    bool             can_wait = r->deferred.chunks <= LONG_LOG && (wn_grace_hears() || WN_MUTANT(deaf_background)) &&
+                                !WN_MUTANT(polls_for_itself);
 
-    if (r->deferred.chunks < ASK_CHUNKS || !c->ticket || wn_grace_done(c->ticket))
+    if (r->deferred.chunks < (can_wait ? ASK_CHUNKS : POLL_CHUNKS) || !c->ticket || wn_grace_done(c->ticket))
         return;
-    if (r->deferred.chunks <= LONG_LOG && !wn_grace_is_cheap(c->ticket) && !WN_MUTANT(polls_for_itself)) {
+    if (can_wait && !wn_grace_is_cheap(c->ticket)) {
         wn_grace_ask();
         return;
     }
@@ -199,46 +210,53 @@ cpu_now(void)
 
 /* For how long a leave goes on beyond one budget: as long as the thread has worked since it last left something; where that does
  * not suffice for long, for a death may cost more than a birth, up to sixteen times as long. That makes PAUSE_NS at most, or as
- * long as the work was; twice as much for each PATIENCE leaves that did not suffice. There is no such bound while the log is
+ * long as the work was; twice as much for each 32 leaves (PATIENCE) that did not suffice. There is no such bound while the log is
  * long, nor for who works for so long that he does not notice. */
 static uint64_t
-allowance(const struct wn_record *r, uint64_t drained)
+allowance(const struct wn_record *r)
 {
     bool     is_mine = r->left_by == load_relaxed(&r->tid) || WN_MUTANT(left_at_stays); /* else another thread's clock */
     uint64_t now = is_mine ? cpu_now() : 0;
-    uint64_t before = r->left_at + drained;
-    uint64_t own = now > before ? now - before : 0; /* the clock of a fork's child begins anew */
-    uint64_t all = own << (r->burden < STEEP ? r->burden : STEEP) / 2;
-    uint64_t most = (own > PAUSE_NS ? own : PAUSE_NS) << r->burden / PATIENCE;
+    uint64_t own = now > r->left_at ? now - r->left_at : 0; /* the clock of a fork's child begins anew */
+    uint64_t all = own << (r->burden < STEEP ? r->burden : STEEP) / 8;
+    uint64_t most = larger(own, PAUSE_NS) << r->burden / PATIENCE;
     bool     is_long = r->deferred.chunks > LONG_LOG || own > LONG_NS;
 
     return all < most || is_long || WN_MUTANT(leaves_are_long) ? all : most;
+}
+
+/* Something was left; is it more than memory to be freed and objects to be merged? That makes four times the burden. */
+static void
+weigh(struct wn_record *r, bool left, bool heavy)
+{
+    bool own = &r->pub == wane_self.record;
+
+    if (!left)
+        r->burden -= r->burden / 8 + (r->burden > 0 && r->burden < 8);
+    else if (own && r->burden < MOST_BURDEN)
+        r->burden += heavy ? 4 : 1;
+    r->left_at = left && own ? cpu_now() : 0;
+    r->left_by = load_relaxed(&r->tid);
 }
 
 /* A thread whose sections displace or kill more than one budget is for would never catch up: where something was left, the next
  * leave goes on until `end`. A thread that merely finds a backlog has short leaves: it has done little since the last one. Not a
  * claimer's: his slices are short. Returns whether graves wait. */
 static bool
-work_off(struct wn_record *r, uint64_t drained)
+work_off(struct wn_record *r, uint64_t longer)
 {
-    bool     own = &r->pub == wane_self.record;
-    uint64_t longer = own && r->left_at && !WN_MUTANT(leaves_apply_little) ? allowance(r, drained) : 0;
     uint64_t end = longer ? wn_now() + longer : 0;
     uint32_t units = longer > 4 * PAUSE_NS ? 4 * APPLY_BUDGET : APPLY_BUDGET;
-    bool     graves, left;
+    bool     graves, left, mail;
 
     do {
-        apply(r, units, longer > PAUSE_NS ? longer : PAUSE_NS);
+        apply(r, units, larger(longer, PAUSE_NS));
         wn_death_run(r);
         graves = wn_graves_tend(r);
         left = wn_is_burying(r) || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
     } while (left && (wn_now() < end || WN_MUTANT(leaves_take_all)));
-    if (!left)
-        r->burden -= r->burden / 8 + (r->burden > 0 && r->burden < 8);
-    else if (own && r->burden < MOST_BURDEN)
-        r->burden++;
-    r->left_at = left && own ? cpu_now() : 0;
-    r->left_by = load_relaxed(&r->tid);
+    mail = r->draining && !WN_MUTANT(mail_weighs_nothing);
+    weigh(r, left || mail, wn_is_burying(r) || wn_log_ripe(&r->deferred));
     return graves;
 }
 
@@ -276,20 +294,21 @@ void
 wn_tend(struct wn_record *r, uint32_t bits)
 {
     uint64_t epoch = load_acquire(&wane_epoch) & ~WANE_NEST;
-    uint64_t drained;
+    uint64_t longer;
     bool     waiting;
 
     fetch_and_relaxed(&r->pub.attention, WN_LENT);
     if (r->burying)
         return;
-    drained = drain(r);
+    longer = &r->pub == wane_self.record && r->left_at && !WN_MUTANT(leaves_apply_little) ? allowance(r) : 0;
+    drain(r, larger(SHARE_NS << r->burden / PATIENCE, longer / 4));
     if (wn_seals_are_held(r))
         r->seal_due = true;
     else
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
-    waiting = work_off(r, drained);
+    waiting = work_off(r, longer);
     if (bits & WN_HANDOVER) {
         wn_candidates_seal(r);
         store_release(&r->handed_at, epoch);

@@ -279,7 +279,7 @@ work_makes_no_leave_much_longer(void **state)
         kill_array(OF_EACH);
     wane_enter();
     wane_leave(); /* something is left */
-    ((struct wn_record *)wane_self.record)->burden = 8;
+    ((struct wn_record *)wane_self.record)->burden = 32;
     end = cpu_us() + 700;
     while (cpu_us() < end)
         ;
