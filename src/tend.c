@@ -245,7 +245,8 @@ weigh(struct wn_record *r, bool left, bool heavy)
 static bool
 work_off(struct wn_record *r, uint64_t longer)
 {
-    uint64_t end = longer ? wn_now() + longer : 0;
+    uint64_t (*clock)(void) = longer > LONG_NS ? cpu_now : wn_now; /* who has to wait for a processor has not worked */
+    uint64_t end = longer ? clock() + longer : 0;
     uint32_t units = longer > 4 * PAUSE_NS ? 4 * APPLY_BUDGET : APPLY_BUDGET;
     bool     graves, left, mail;
 
@@ -254,7 +255,7 @@ work_off(struct wn_record *r, uint64_t longer)
         wn_death_run(r);
         graves = wn_graves_tend(r);
         left = wn_is_burying(r) || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
-    } while (left && (wn_now() < end || WN_MUTANT(leaves_take_all)));
+    } while (left && (clock() < end || WN_MUTANT(leaves_take_all)));
     mail = r->draining && !WN_MUTANT(mail_weighs_nothing);
     weigh(r, left || mail, wn_is_burying(r) || wn_log_ripe(&r->deferred));
     return graves;
@@ -347,9 +348,10 @@ wn_tend_until(struct wn_record *r, uint32_t bits, uint64_t end)
 void
 wn_tend_last(struct wn_record *r)
 {
-    uint64_t own = WN_MUTANT(ends_give_nothing) ? 0 : cpu_now();
+    uint64_t began = cpu_now(), most = WN_MUTANT(ends_give_nothing) ? 0 : began < LONG_NS ? began : LONG_NS;
 
-    (void)wn_tend_until(r, WN_ATTEND | WN_HANDOVER, wn_now() + (own < LONG_NS ? own : LONG_NS));
+    while (wn_tend_until(r, WN_ATTEND | WN_HANDOVER, 0) && cpu_now() - began < most)
+        ;
 }
 
 bool

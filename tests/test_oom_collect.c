@@ -242,10 +242,18 @@ drop_the_last(void *unused)
     was_reopened = was_reopened && c->next && !c->ticket;
 }
 
-/* As a callback of the collecting thread might: many displacements, of which a tend applies all but the end; then no memory. */
+static bool
+is_in_the_last_chunk(const struct wn_log *log)
+{
+    return log->first && log->first == log->open && log->first->next;
+}
+
+/* As a callback of the collecting thread might: many displacements, of which leaves apply all but the end (one leave, where they
+ * are fast); then no memory. */
 static void
 leave_a_part(const char *step)
 {
+    struct wn_record       *r = (struct wn_record *)wane_self.record;
     static struct wane_type large = {.name = "large", .size = 33 << 20}; /* memory that free() unmaps, whatever came before */
 
     if (strcmp(step, "collect:grace") != 0 || !crowd)
@@ -257,10 +265,13 @@ leave_a_part(const char *step)
     fetch_or_relaxed(&wn_standing()->pub.attention, WN_ATTEND);
     wane_leave();
     EXPECT(wn_grace_poll(wn_grace_ticket()));
-    wane_enter();
-    fetch_or_relaxed(&wn_standing()->pub.attention, WN_ATTEND);
-    wane_leave();
-    fetch_and_relaxed(&((struct wn_record *)wane_self.record)->pub.attention, ~WN_ATTEND); /* the next leave does not go on */
+    for (int i = 0; i < 100 && !is_in_the_last_chunk(&r->deferred); i++) {
+        wane_enter();
+        fetch_or_relaxed(&r->pub.attention, WN_ATTEND);
+        r->left_at = 0; /* no longer than a budget */
+        wane_leave();
+    }
+    fetch_and_relaxed(&r->pub.attention, ~WN_ATTEND); /* the next leave does not go on */
     wane_release(crowd);
     crowd = NULL;
     oom_fail_all();
