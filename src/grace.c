@@ -214,7 +214,9 @@ wn_grace_answer(void)
     uint32_t                    value = wn_event_value(&asked);
 
     if (load_relaxed(&answered) != value || WN_MUTANT(answers_always)) {
-        store_relaxed(&answered, value); /* relaxed: at worst two answer */
+        /* No order is needed, neither here nor with the question: at worst two answer, or the epoch is older than the asker's
+         * ticket; then its next leave finds no membarrier after that, and asks again. */
+        store_relaxed(&answered, value);
         (void)wn_grace_poll(load_acquire(&wane_epoch) & ~WANE_NEST);
     }
     return value;

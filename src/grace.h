@@ -42,7 +42,7 @@ bool wn_grace_is_cheap(uint64_t ticket);
 /* Somebody wants to know; the background, if it runs, and whoever drives poll for him. Wait-free. */
 void wn_grace_ask(void);
 
-extern struct wane_atomic32 wn_grace_heard; /* a: 1: the background's thread runs */
+extern struct wane_atomic32 wn_grace_heard; /* a: 1: the background's thread runs. A hint: who asks in vain polls later */
 
 static inline bool
 wn_grace_hears(void)

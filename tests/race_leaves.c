@@ -4,10 +4,8 @@
  */
 #include "race_common.h"
 
-#include <stdio.h>
 #include <time.h>
 
-#include "driver.h"
 #include "grace.h"
 #include "tend.h"
 
@@ -17,7 +15,7 @@ static struct {
     wane_slot    root;
     int          ended;
     uint32_t     home;
-    int          dead;
+    int          slow; /* steps or calls */
 } w;
 
 static int
@@ -84,6 +82,15 @@ DEED(watch_membarriers)
     on_nth_step("grace:membarrier", EACH_TIME, nothing, NULL);
 }
 
+static void
+displace_watched(size_t units)
+{
+    w.a = node_new(&w.ended);
+    act(&w.m1, watch_membarriers, NULL);
+    act(&w.m1, displace, &units);
+    act(&w.m1, tend, NULL);
+}
+
 /* A membarrier takes as long as the host lets a processor rest: with a long log a thread asks the background to do it, and
  * does it itself when nobody has come by. */
 static void
@@ -95,10 +102,7 @@ leaves_ask_the_background(void **state)
     if (load_relaxed(&wn_grace_fences))
         return;
     store_relaxed(&wn_grace_heard, 1u); /* so it seems */
-    w.a = node_new(&w.ended);
-    act(&w.m1, watch_membarriers, NULL);
-    act(&w.m1, displace, &units);
-    act(&w.m1, tend, NULL);
+    displace_watched(units);
     assert_int_equal(steps_seen("grace:membarrier"), 0);
     assert_int_equal(applied(), 0);
     (void)wn_grace_answer();
@@ -117,15 +121,10 @@ leaves_ask_the_background(void **state)
 static void
 nobody_asks_the_deaf(void **state)
 {
-    size_t units = (size_t)20 * WN_CHUNK_ENTRIES;
-
     (void)state;
     if (load_relaxed(&wn_grace_fences))
         return;
-    w.a = node_new(&w.ended);
-    act(&w.m1, watch_membarriers, NULL);
-    act(&w.m1, displace, &units);
-    act(&w.m1, tend, NULL);
+    displace_watched((size_t)20 * WN_CHUNK_ENTRIES);
     assert_in_range(steps_seen("grace:membarrier"), 1, 10);
     off_steps();
     end_of_a();
@@ -201,7 +200,7 @@ static wane_slot places[FOREIGN];
 DEED(slow)
 {
     spin_us(10);
-    w.dead++;
+    w.slow++;
 }
 
 /* Each goes to its owner's queue, and that takes long. */
@@ -221,7 +220,7 @@ DEED(leaves_once)
     wane_leave();
 }
 
-/* What died long ago is in no cache: a leave looks at the clock between some of them. */
+/* A unit may be dear, as its object is in no cache any more: a leave looks at the clock between some of them. */
 static void
 slow_units_make_no_leave_long(void **state)
 {
@@ -230,10 +229,10 @@ slow_units_make_no_leave_long(void **state)
         wane_put(&places[i], node_new(&w.ended));
     act(&w.m1, displace_foreign, NULL);
     act(&w.m1, leaves_once, NULL); /* sealed */
-    w.dead = 0;
+    w.slow = 0;
     assert_true(wn_grace_poll(wn_grace_ticket()));
     act(&w.m1, leaves_once, NULL);
-    assert_in_range(w.dead, 1, FOREIGN / 2);
+    assert_in_range(w.slow, 1, FOREIGN / 2);
     off_steps();
     assert_int_equal(wane_barrier(), 0);
     assert_int_equal(ended(&w.ended), FOREIGN);
@@ -242,7 +241,7 @@ slow_units_make_no_leave_long(void **state)
 DEED(call)
 {
     spin_us(10);
-    w.dead++;
+    w.slow++;
 }
 
 DEED(defer_calls)
@@ -262,7 +261,7 @@ calls_go_by_their_number(void **state)
     act(&w.m1, leaves_once, NULL); /* sealed; rigged chunks are so many that some are ripe already */
     assert_true(wn_grace_poll(wn_grace_ticket()));
     act(&w.m1, leaves_once, NULL);
-    assert_true(w.dead > 150);
+    assert_true(w.slow > 150);
     assert_int_equal(wane_barrier(), 0);
 }
 
@@ -279,8 +278,7 @@ DEED(works_for_20_ms)
     wane_leave();
 }
 
-/* Each of many threads displaces much and ends. What it leaves is ripe only later: the next one on the record gives it back, also
- * if it has had no time for it. */
+/* What a thread displaces is ripe only after its end, and its successor on the record just finds it: he gives it back at his. */
 static void
 threads_that_come_and_go_give_back(void **state)
 {

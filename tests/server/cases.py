@@ -409,7 +409,7 @@ def eviction():
 
 
 def ends_while_it_evicts():
-    """What evicts must not look into what is being taken to pieces. By chance; about every tenth end hits it."""
+    """What evicts must not look into what is being taken to pieces. By chance: every tenth end or so would hit it under ASan."""
     for _ in range(20):
         server = Server(PROGRAM, "--maxmemory", "300k", "--threads", 2)
         client = server.client()
