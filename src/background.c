@@ -105,6 +105,8 @@ run(void *unused)
 
         /* Who drives may wait for a section for ever: this thread goes on to see that, and to say so. */
         if (wn_driver_try_begin(WN_TICK_NS)) {
+            if (!WN_MUTANT(background_stays))
+                wn_driver_give_way();
             left = wn_background_tick(wn_now() + ROUNDS_NS);
             wn_driver_end();
         }

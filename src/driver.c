@@ -3,6 +3,7 @@
 #include "driver.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
 #include "budget.h"
@@ -14,6 +15,9 @@
 #include "step.h"
 
 #define SLICE_NS 50000 /* a claim is held no longer */
+#define TURN_NS  UINT64_C(100000)
+#define LAG_NS   UINT64_C(20000000) /* who was kept from the processor for longer ... */
+#define AMENDS   4                  /* ... runs so many times as long before it gives way again */
 #define NAP_NS   50000
 
 #define LONG_NAP_NS 1000000
@@ -28,6 +32,14 @@ static struct wane_atomic64 idle_epoch; /* records last seen in a section before
 static struct wane_atomic32 fence_word;
 static struct wn_record    *acting; /* under the driver lock: the record that is claimed */
 static bool                 has_more, has_moved, is_kept; /* under the driver lock: of the last round */
+
+/* Under the driver lock: the turn of a driver that gives way. */
+static struct {
+    bool     gives_way;
+    uint64_t began, length; /* CPU time of its thread */
+    uint64_t since, look;   /* the same by the clock, and before when it cannot be over */
+    uint64_t lag;           /* how long it was kept from the processor, less what it has made up for */
+} turn;
 
 uint64_t
 wn_now(void)
@@ -79,6 +91,7 @@ void
 wn_driver_end(void)
 {
     wn_gate_leave();
+    turn.gives_way = false;
     store_relaxed(&driver, UINT64_C(0));
     pthread_mutex_unlock(&driver_lock);
 }
@@ -98,9 +111,51 @@ wn_driver_pause(void)
 }
 
 void
+wn_driver_give_way(void)
+{
+    turn.gives_way = true;
+}
+
+/* A fair scheduler lets a thread that has slept run for milliseconds, while those that wake on its processor wait. Here they come
+ * first, after each turn. On a busy machine that would be the end of collections; so who is kept waiting makes up for it. */
+static void
+let_others(uint64_t now)
+{
+    uint64_t rest = (now - turn.since) / AMENDS;
+
+    turn.lag -= rest < turn.lag ? rest : turn.lag;
+    if (!wn_budget_is_short() || WN_MUTANT(gives_way_in_need))
+        (void)sched_yield();
+    turn.since = wn_now();
+    turn.lag += turn.since - now;
+    turn.length = TURN_NS;
+    if (turn.lag > LAG_NS && !WN_MUTANT(makes_no_amends))
+        turn.length += AMENDS * (turn.lag - LAG_NS);
+}
+
+static void
+end_turn(void)
+{
+    uint64_t now = wn_now(), had;
+
+    if (now < turn.look)
+        return;
+    had = wn_cpu_now() - turn.began; /* huge for a new thread */
+    if (had < turn.length) {
+        turn.look = now + turn.length - had;
+        return;
+    }
+    let_others(now);
+    turn.began += had;
+    turn.look = turn.since + turn.length;
+}
+
+void
 wn_driver_breathe(void)
 {
     (void)wn_grace_answer();
+    if (turn.gives_way || WN_MUTANT(callers_give_way))
+        end_turn();
     while (wn_gate_is_wanted())
         wn_driver_sleep(1000);
 }
@@ -111,6 +166,7 @@ wn_driver_forked(void)
     wn_gate_forked();
     if (load_relaxed(&driver) == myself())
         return true; /* inside a callback of the driver's: the child ends that work itself */
+    turn.gives_way = false;
     pthread_mutex_init(&driver_lock, NULL);
     store_relaxed(&driver, UINT64_C(0));
     acting = NULL;

@@ -16,7 +16,10 @@ void wn_driver_begin(void);
 bool wn_driver_try_begin(uint64_t nanoseconds); /* less than a second; false: somebody else drives */
 void wn_driver_end(void);
 
-/* Let a fork through, if one waits. Outside sections. */
+/* Until it ends, this driver offers its processor to others whenever it has had it for a tenth of a millisecond. */
+void wn_driver_give_way(void);
+
+/* Let a fork through, if one waits; end a turn. Outside sections. */
 void wn_driver_breathe(void);
 void wn_driver_sleep(uint64_t nanoseconds);
 void wn_driver_pause(void); /* a short sleep of somebody who does not drive */

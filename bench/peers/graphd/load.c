@@ -2,11 +2,15 @@
  *
  * load.c - load for graphd and for whatever speaks RESP; how long each batch of requests took
  *
- *   load PORT WORKLOAD THREADS CONNECTIONS PIPELINE SECONDS [SEED]
+ *   load PORT WORKLOAD THREADS CONNECTIONS PIPELINE SECONDS [SEED [RATE]]
  *
  * Each connection sends PIPELINE requests, waits for all replies, and sends the next; a thread looks after its CONNECTIONS. The
  * time from the first byte to the last reply counts for each request of the batch. One line of JSON comes out: operations,
  * seconds, p50, p99, p999, worst (microseconds), errors (replies that begin with a minus).
+ *
+ * So the server has as much to do as it can, and the times are those of waiting for a processor. With a RATE (requests a second,
+ * all connections together) each batch has a moment when it is due, and its time counts from then, however late it could be sent:
+ * a server that stands still is charged for all that came meanwhile.
  *
  *   mixed   four GET of five, one SET, of 64 bytes, among 100,000 keys
  *   graph   walks, looks, links, cuts and drops among 2,000 nodes, each linked to the eight behind it: half of the requests read.
@@ -20,17 +24,19 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "../peer.h"
 
 #define MOST_CONNECTIONS 64
+#define NS               1000000000u
 
 struct connection {
     int      fd;
     char    *out;
     size_t   out_size, out_sent, out_room;
-    uint64_t began;
+    uint64_t began;          /* when the batch was sent; with a rate, when it is due */
     long     wanted, nested; /* replies of the batch that are missing; elements of an array that are missing */
     long     bulk;           /* bytes of a bulk string to skip */
     char     line[64];
@@ -42,6 +48,7 @@ struct load {
     pthread_t        thread;
     int              id, connections, pipeline, port;
     uint64_t         seed, end, operations, errors;
+    uint64_t         every; /* ns from one batch of a connection to its next; 0: at once */
     struct histogram times;
     void (*make)(struct load *l, struct connection *c);
 };
@@ -183,7 +190,8 @@ send_batch(struct load *l, struct connection *c)
     c->out_size = c->out_sent = 0;
     for (int i = 0; i < l->pipeline; i++)
         l->make(l, c);
-    c->began = wall_ns();
+    if (!l->every)
+        c->began = wall_ns();
     while (c->out_sent < c->out_size) { /* the pipeline is short enough for the socket's buffers */
         ssize_t n = send(c->fd, c->out + c->out_sent, c->out_size - c->out_sent, MSG_NOSIGNAL);
 
@@ -193,11 +201,24 @@ send_batch(struct load *l, struct connection *c)
     }
 }
 
+/* Sends the next batch if it is due. When to ask again; UINT64_MAX: not before a reply has come, or never. */
+static uint64_t
+go_on(struct load *l, struct connection *c, uint64_t now)
+{
+    if (c->wanted > 0 || c->began >= l->end)
+        return UINT64_MAX;
+    if (c->began > now)
+        return c->began;
+    send_batch(l, c);
+    return UINT64_MAX;
+}
+
 static void
 receive(struct load *l, struct connection *c)
 {
     static __thread char buffer[1 << 16];
     ssize_t              n = recv(c->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    uint64_t             now;
 
     if (n < 0 && errno == EAGAIN)
         return;
@@ -208,10 +229,11 @@ receive(struct load *l, struct connection *c)
         return;
     n = l->pipeline;
     l->operations += (uint64_t)n;
-    for (uint64_t ns = wall_ns() - c->began; n > 0; n--)
+    now = wall_ns();
+    for (uint64_t ns = now - c->began; n > 0; n--)
         histogram_add(&l->times, ns);
-    if (wall_ns() < l->end)
-        send_batch(l, c);
+    c->began = l->every ? c->began + l->every : now;
+    (void)go_on(l, c, now);
 }
 
 static int
@@ -233,22 +255,31 @@ run(void *arg)
     struct load      *l = arg;
     struct connection all[MOST_CONNECTIONS] = {{0}};
     struct pollfd     ready[MOST_CONNECTIONS];
-    bool              busy = true;
 
+    prctl(PR_SET_TIMERSLACK, 1ul);
     for (int i = 0; i < l->connections; i++) {
         all[i].fd = connected(l->port);
         ready[i] = (struct pollfd){.fd = all[i].fd, .events = POLLIN};
-        send_batch(l, &all[i]);
+        all[i].began = wall_ns() + l->every * (uint64_t)i / (uint64_t)l->connections;
     }
-    while (busy) {
-        if (poll(ready, (nfds_t)l->connections, 60000) <= 0)
-            fail("no reply for a minute");
-        busy = false;
+    for (;;) {
+        uint64_t        now = wall_ns(), next = now + (uint64_t)60 * NS, due;
+        struct timespec wait;
+        bool            busy = false;
+
         for (int i = 0; i < l->connections; i++) {
+            due = go_on(l, &all[i], now);
+            busy |= due != UINT64_MAX || all[i].wanted > 0;
+            next = due < next ? due : next;
+        }
+        if (!busy)
+            break;
+        wait = (struct timespec){(time_t)((next - now) / NS), (long)((next - now) % NS)};
+        if (ppoll(ready, (nfds_t)l->connections, &wait, NULL) < 0 || wall_ns() >= now + (uint64_t)60 * NS)
+            fail("no reply for a minute");
+        for (int i = 0; i < l->connections; i++)
             if (ready[i].revents)
                 receive(l, &all[i]);
-            busy |= all[i].wanted > 0;
-        }
     }
     for (int i = 0; i < l->connections; i++) {
         close(all[i].fd);
@@ -277,11 +308,11 @@ main(int argc, char **argv)
     int              threads, makes = -1;
     struct load     *l;
     struct histogram times = {{0}, 0};
-    uint64_t         began, operations = 0, errors = 0;
+    uint64_t         began, every = 0, operations = 0, errors = 0;
 
     (void)peer_main;
     if (argc < 7 || atoi(argv[4]) > MOST_CONNECTIONS) {
-        fprintf(stderr, "usage: %s PORT WORKLOAD THREADS CONNECTIONS PIPELINE SECONDS [SEED]\n", argv[0]);
+        fprintf(stderr, "usage: %s PORT WORKLOAD THREADS CONNECTIONS PIPELINE SECONDS [SEED [RATE]]\n", argv[0]);
         return 2;
     }
     for (unsigned i = 0; i < sizeof workloads / sizeof workloads[0]; i++)
@@ -290,12 +321,14 @@ main(int argc, char **argv)
     if (makes < 0)
         return 3;
     threads = atoi(argv[3]);
+    if (argc > 8)
+        every = (uint64_t)(atof(argv[5]) * atof(argv[4]) * threads * NS / atof(argv[8]));
     l = must(calloc((size_t)threads, sizeof *l));
     began = wall_ns();
     for (int i = 0; i < threads; i++) {
         l[i] = (struct load){.id = i, .connections = atoi(argv[4]), .pipeline = atoi(argv[5]), .port = atoi(argv[1]),
                              .seed = RANDOM_SEED + (uint64_t)i * 7919 + (argc > 7 ? strtoull(argv[7], NULL, 10) : 0),
-                             .end = began + (uint64_t)(atof(argv[6]) * 1e9), .make = workloads[makes].make};
+                             .end = began + (uint64_t)(atof(argv[6]) * NS), .every = every, .make = workloads[makes].make};
         if (pthread_create(&l[i].thread, NULL, run, &l[i]) != 0)
             fail("thread");
     }
