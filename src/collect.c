@@ -105,7 +105,6 @@ close_collection(struct wn_collection *c)
     wn_edges_free(&c->readings.first);
     wn_edges_free(&c->readings.second);
     wn_scratch_put(c->word);
-    wn_scratch_put(c->order);
     wn_scratch_put(c->end);
     wn_scratch_over();
     c->word = NULL;

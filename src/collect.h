@@ -37,7 +37,7 @@ struct wn_collection {
     uint64_t             *word; /* theirs: w1 */
     uint32_t              bound; /* objects in one collection; what is beyond counts as live, then. 0: none */
     struct wn_readings    readings;
-    uint32_t             *order, *end; /* the members by components, and where these end */
+    uint32_t             *order, *end; /* the members by components (in the table's index), and where these end */
     struct wane_collected result;
     unsigned              cuts; /* scans of all generations in a row that were cut short */
     bool                  under_way;

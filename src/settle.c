@@ -417,9 +417,7 @@ settle(const struct component *k)
 static bool
 find_components(struct wn_collection *c, uint32_t *groups)
 {
-    c->order = wn_scratch_get(((size_t)c->members + 1) * sizeof *c->order);
-    if (!c->order)
-        return false;
+    c->order = wn_trial_take_index(&c->trial);
     *groups = wn_components(c->trial.node, c->members, &c->readings);
     c->end = wn_scratch_get(((size_t)*groups + 1) * sizeof *c->end);
     if (!c->end)

@@ -95,6 +95,14 @@ wn_trial_prepare(struct wn_trial *trial, uint32_t n)
 
 uint32_t wn_trial_find(const struct wn_trial *trial, uintptr_t object);
 
+/* Nobody asks for objects any more: the index's memory, a number for each node, until the table is cleared. */
+static inline uint32_t *
+wn_trial_take_index(struct wn_trial *trial)
+{
+    trial->mask = 0;
+    return trial->index;
+}
+
 /* What finds this object soon after. */
 void wn_trial_fetch_ahead(const struct wn_trial *trial, uintptr_t object);
 
