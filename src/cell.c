@@ -13,7 +13,7 @@
 #define TEND_PAGES    32  /* of `returned` in one go */
 #define TENDED        64   /* so many empty pages with memory, or more, are given back bit by bit */
 #define DECAY         1024 /* a tick returns this part of the empty pages: half of them in about a second and a half */
-_Static_assert(sizeof(struct wn_page) % 16 == 0, "cells are aligned");
+_Static_assert(sizeof(struct wn_page) % 16 == 0, "cells of 16, 32 ... bytes are aligned to 16");
 
 struct wn_segment {
     struct wn_segment   *next; /* this and the others: c */
@@ -289,7 +289,7 @@ wn_cells_init(struct wn_record *r)
 static struct wn_page **
 bin_of(struct wn_record *r, const struct wn_page *page)
 {
-    return &r->bin[page->cell / 16];
+    return &r->bin[page->cell / WN_CELL_UNIT];
 }
 
 /* page->least. Only one's last cell may come and go without a look; an unlisted one has room from the first on. */
@@ -421,9 +421,8 @@ take_malloc(size_t bytes)
 }
 
 void *
-wn_cell_take_slow(struct wn_record *r, size_t bytes)
+wn_cell_take_slow(struct wn_record *r, size_t bytes, uint32_t bin)
 {
-    uint32_t        bin = wn_cell_bin(bytes);
     struct wn_page *page;
 
     if (!bin)
@@ -437,7 +436,7 @@ wn_cell_take_slow(struct wn_record *r, size_t bytes)
             return take_fresh(r, page);
         unlist(r, page);
     }
-    page = open_page(r, bin * 16);
+    page = open_page(r, bin * WN_CELL_UNIT);
     return page ? take_fresh(r, page) : NULL;
 }
 
@@ -453,13 +452,13 @@ chain_of(uint64_t first, uint64_t last, uint64_t count)
 static uint64_t
 place_of(const struct wn_page *page, const struct wn_cell *cell)
 {
-    return ((uintptr_t)cell - (uintptr_t)page) / 16;
+    return ((uintptr_t)cell - (uintptr_t)page) / WN_CELL_UNIT;
 }
 
 static struct wn_cell *
 cell_at(struct wn_page *page, uint64_t place)
 {
-    return (struct wn_cell *)(void *)((char *)page + (place & 0xFFFF) * 16);
+    return (struct wn_cell *)(void *)((char *)page + (place & 0xFFFF) * WN_CELL_UNIT);
 }
 
 void

@@ -65,14 +65,16 @@ extern size_t wn_cell_most; /* c, from the first type on: objects up to so many 
 /* Before the first type, under its lock. */
 void wn_cells_choose(void);
 
+/* bytes of a type: C says what they are aligned to, as a type's size is a multiple of that. Where it cannot (an object of any
+ * size has what comes after it), ask for a multiple of 16. */
 static inline uint32_t
 wn_cell_bin(size_t bytes)
 {
-    return bytes > wn_cell_most ? 0 : (uint32_t)((bytes + 15) / 16);
+    return bytes > wn_cell_most ? 0 : (uint32_t)((bytes + WN_CELL_UNIT - 1) / WN_CELL_UNIT);
 }
 
-/* 16 bytes aligned, not zeroed; NULL: there is no memory. Standing on r. */
-void *wn_cell_take_slow(struct wn_record *r, size_t bytes);
+/* Not zeroed; NULL: there is no memory. Standing on r. */
+void *wn_cell_take_slow(struct wn_record *r, size_t bytes, uint32_t bin);
 void  wn_cell_give_slow(struct wn_record *r, struct wn_page *page);
 void  wn_cell_give_remote(struct wn_page *page, struct wn_cell *cell);
 
@@ -95,7 +97,7 @@ wn_cell_take(struct wn_record *r, size_t bytes, uint32_t bin)
 {
     if (__builtin_expect(!wn_memory_may_be_had(bytes), 0))
         return NULL;
-    return r->bin[bin]->free ? wn_cell_take_first(r->bin[bin]) : wn_cell_take_slow(r, bytes);
+    return r->bin[bin]->free ? wn_cell_take_first(r->bin[bin]) : wn_cell_take_slow(r, bytes, bin);
 }
 
 /* p: from wn_cell_take, on whatever record; in_cell: of a bin. Standing on r. */

@@ -146,7 +146,7 @@ give_back_live(struct wn_collection *c)
 {
     bool forget = (c->generation == WANE_ALL && !c->trial.cut) || WN_MUTANT(young_forgets);
 
-    (void)give_back_nodes(c, WN_TRIAL_LIVE, forget ? WN_TRIAL_STATE : WN_TRIAL_CANDIDATE, true);
+    (void)give_back_nodes(c, WN_TRIAL_LIVE, forget ? WN_TRIAL_NEVER : WN_TRIAL_CANDIDATE, true);
 }
 
 static bool

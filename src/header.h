@@ -58,9 +58,10 @@
 #define WN_VERSION_SHIFT 47
 #define WN_VERSION_ONE (UINT64_C(1) << WN_VERSION_SHIFT)
 
-/* Objects up to WN_CELL_MOST bytes are cells of pages, a bin for each 16 bytes more (cell.h). Bin 0: malloc's. */
+/* Objects up to WN_CELL_MOST bytes are cells of pages, a bin for each 8 bytes more (cell.h). Bin 0: malloc's. */
 #define WN_CELL_MOST 512
-#define WN_CELL_BINS (WN_CELL_MOST / 16 + 1)
+#define WN_CELL_UNIT 8u
+#define WN_CELL_BINS (WN_CELL_MOST / WN_CELL_UNIT + 1)
 
 /* Flags that say nothing of who else may know the object. */
 #define WN_HARMLESS (WN_AGE | WN_ERA | WN_FINALIZED)

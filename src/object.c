@@ -32,6 +32,18 @@ init_header(struct wane_header *h, const struct wn_type *t, struct wn_record *r)
     store_relaxed(&h->word1, WN_WORD1_BORN | (WN_MUTANT(era_of_the_born) ? 0 : load_relaxed(&wn_era)));
 }
 
+/* From `at` on. The last sixteen may overlap what is before them, be it the header, which comes later. */
+static inline void
+clear_cell(void *cell, size_t at, uint32_t bin)
+{
+    char *p = (char *)cell + at, *last = (char *)cell + (size_t)bin * WN_CELL_UNIT - 16;
+
+    for (; p < last; p += 16)
+        memset(p, 0, 16);
+    if (!WN_MUTANT(ends_stay_dirty))
+        memset(last, 0, 16);
+}
+
 static inline void
 clear(void *p, size_t bytes, uint32_t bin)
 {
@@ -40,8 +52,7 @@ clear(void *p, size_t bytes, uint32_t bin)
         memset(p, 0, bytes);
         return;
     }
-    for (uint32_t i = 0; i < bin; i++) /* cells are whole sixteens; what malloc gave is not */
-        memset((char *)p + (size_t)i * 16, 0, 16);
+    clear_cell(p, 0, bin);
 }
 
 /* At the hard limit: what waits to be buried here makes room. */
@@ -117,8 +128,7 @@ make_at_once(const struct wn_type *t, struct wn_record *r)
     r->credit--;
     store_relaxed(&r->charge, (uint64_t)charge);
     h = (struct wane_header *)(void *)wn_cell_take_first(page);
-    for (uint32_t i = 1; i < t->bin; i++)
-        memset((char *)h + (size_t)i * 16, 0, 16);
+    clear_cell(h, sizeof *h, t->bin);
     wn_counter_add(&counts->born, 1);
     init_header(h, t, r);
     return wn_payload(h);
@@ -149,8 +159,9 @@ static void *
 make_sized(const struct wn_type *t, size_t size, bool *refused, void *caller)
 {
     size_t              bytes = t->prefix + sizeof(struct wane_header) + size;
+    size_t              whole = WN_MUTANT(any_size_is_exact) ? bytes : (bytes + 15) & ~(size_t)15;
     struct wn_record   *r = wn_standing();
-    struct wane_header *h = make(t, r, bytes, wn_cell_bin(bytes), refused);
+    struct wane_header *h = make(t, r, bytes, wn_cell_bin(whole), refused);
 
     if (!h)
         return NULL;

@@ -16,7 +16,7 @@
 struct leaf {
     struct wane_atomic64 word[WN_LEAF_WORDS];
 };
-_Static_assert(WN_LEAF_WORDS * 64 * 16 == 1 << LEAF_SHIFT, "a bit for each 16 bytes");
+_Static_assert(WN_LEAF_WORDS * 64 * WN_CELL_UNIT == 1 << LEAF_SHIFT, "a bit for each place that an object may begin at");
 
 struct mid {
     struct wane_atomic_ptr leaf[1 << MID_BITS];
@@ -41,13 +41,13 @@ leaf_place(struct mid *m, uintptr_t a)
 static uint32_t
 word_of(uintptr_t a)
 {
-    return (uint32_t)(a >> 10) & (WN_LEAF_WORDS - 1);
+    return (uint32_t)(a >> 9) & (WN_LEAF_WORDS - 1);
 }
 
 static uint64_t
 bit_of(uintptr_t a)
 {
-    return UINT64_C(1) << (a >> 4 & 63);
+    return UINT64_C(1) << (a >> 3 & 63);
 }
 
 /* What is there, or made now: zeroed. NULL: no memory. */
@@ -234,7 +234,7 @@ wn_set_next(const struct wn_set *set, struct wn_place *place)
             if (!rest)
                 continue;
             place->done |= lowest;
-            return c->base | (uintptr_t)place->word << 10 | (uintptr_t)__builtin_ctzll(lowest) << 4;
+            return c->base | (uintptr_t)place->word << 9 | (uintptr_t)__builtin_ctzll(lowest) << 3;
         }
     }
     return 0;

@@ -63,7 +63,7 @@ void wn_registry_init(void);
 
 /* ---- A copy ----------------------------------------------------------------------------------------------------------- */
 
-#define WN_LEAF_WORDS 1024
+#define WN_LEAF_WORDS 2048
 
 struct wn_leaf_copy {
     uintptr_t base;                  /* the first address */

@@ -69,8 +69,8 @@ keep(const struct component *k, unsigned why)
 }
 
 /* Call fn for all members, in sections of one slice. */
-static inline void
-for_all(const struct component *k, void (*fn)(const struct component *, uint32_t))
+static inline __attribute__((always_inline)) void
+for_all_inline(const struct component *k, void (*fn)(const struct component *, uint32_t))
 {
     for (uint32_t i = 0; i < k->n;) {
         uint32_t end = i + WN_COLLECT_SLICE < k->n ? i + WN_COLLECT_SLICE : k->n;
@@ -84,6 +84,12 @@ for_all(const struct component *k, void (*fn)(const struct component *, uint32_t
         wn_death_run(wn_standing());
         wane_leave();
     }
+}
+
+static __attribute__((noinline)) void
+for_all(const struct component *k, void (*fn)(const struct component *, uint32_t))
+{
+    for_all_inline(k, fn);
 }
 
 /* ---- Finalizers -------------------------------------------------------------------------------------------------- */
@@ -383,7 +389,7 @@ destroy_plain(const struct component *k)
     WN_STEP("destroy:begin");
     for (uint32_t i = 0; i < k->n; i++)
         (void)wn_member_let_go(k->c, at(k, i)); /* a fork during a callback of what they let go of leaks them in the child */
-    for_all(k, end_plain);
+    for_all_inline(k, end_plain);
     k->c->result.freed += k->n;
     wn_collect_count_freed(k->n);
     WN_STEP("destroy:end");

@@ -10,7 +10,7 @@
  * held[i] counts the units of object i, less the edges seen that lead to it. What is above zero in the end is held from outside.
  *
  * Node 0 is the root. Node 1, "(GC roots)", has no edges: DevTools wants to see it, and takes the others that the root leads to
- * for the program's. An object's address is (wane_region << 32 | id) << 4 + 16.
+ * for the program's. An object's address is (wane_region << 32 | id) << 3 + 16.
  */
 #include <wane/observe.h>
 
@@ -94,7 +94,7 @@ static void
 add_object(struct writer *w, uint64_t type, uint64_t name, const struct wn_sight *s)
 {
     struct wn_text *text = &w->nodes;
-    uint64_t        place = (uint64_t)(uintptr_t)s->h >> 4;
+    uint64_t        place = (uint64_t)(uintptr_t)s->h >> 3;
     uint64_t        size = s->type ? s->type->prefix + sizeof *s->h + s->bytes : 0;
     int64_t         units = s->type ? wn_sight_units(s) : 0;
     uint64_t        quiet = (s->w0 & WANE_QUIET) && s->type->traced, opaque = s->opaque;

@@ -25,7 +25,7 @@
 #include "edges.h"
 
 struct wn_trial_node {
-    uint64_t object; /* 16-byte aligned; the low bits are state, the top ones the caller's */
+    uint64_t object; /* 8-byte aligned; the low bits are state, the top ones the caller's */
     union {
         struct {
             uint32_t in;    /* edges seen; later: link of the live list */
@@ -46,8 +46,8 @@ _Static_assert(sizeof(struct wn_trial_node) == 16, "as the file head says");
 #define WN_TRIAL_LIVE      UINT64_C(1)
 #define WN_TRIAL_CANDIDATE UINT64_C(2)
 #define WN_TRIAL_GIVEN     UINT64_C(4) /* the caller has let go of it */
-#define WN_TRIAL_STATE     UINT64_C(15)
-#define WN_TRIAL_OBJECT    ((UINT64_C(1) << 48) - 16)
+#define WN_TRIAL_NEVER     (UINT64_C(1) << 63) /* no node has it */
+#define WN_TRIAL_OBJECT    ((UINT64_C(1) << 48) - 8)
 #define WN_TRIAL_NONE      UINT32_MAX
 
 #define WN_TRIAL_AHEAD 32u

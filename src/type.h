@@ -40,7 +40,7 @@ struct wn_prefix {
     struct wane_header *next; /* finalizer queue */
     size_t              size; /* payload bytes, WANE_SIZED */
 };
-_Static_assert(sizeof(struct wn_prefix) == 16, "payloads stay 16-byte aligned");
+_Static_assert(sizeof(struct wn_prefix) == 16, "payloads stay aligned");
 
 extern struct wane_atomic_ptr wn_types[WN_MAX_TYPES + 1];
 
@@ -60,7 +60,7 @@ wn_type_of(const struct wane_header *h)
 {
     struct wn_type *t;
 
-    if (__builtin_expect((uintptr_t)h % 16 || (uintptr_t)h < 4096, 0))
+    if (__builtin_expect((uintptr_t)h % WN_CELL_UNIT || (uintptr_t)h < 4096, 0))
         wn_not_an_object(h);
     /* relaxed: the type field never changes. acquire E6. */
     t = load_acquire(&wn_types[wn_type_id(load_relaxed(&h->word0))]);

@@ -252,7 +252,7 @@ check_weak(void *weak)
 {
     uint32_t id = load_relaxed(&weak_type.id); /* relaxed: who has a weak reference knows of its type. 0: there is none */
 
-    if (__builtin_expect((uintptr_t)weak % 16 || (uintptr_t)weak < 4096, 0))
+    if (__builtin_expect((uintptr_t)weak % WN_CELL_UNIT || (uintptr_t)weak < 4096, 0))
         not_weak(weak);
     if (__builtin_expect(!id || wn_type_id(load_relaxed(&WANE_HEADER(weak)->word0)) != id, 0)) /* relaxed: it never changes */
         not_weak(weak);

@@ -229,7 +229,7 @@ DEED(pages_come_and_go)
     assert_non_null(second);
     wane_enter();
     r = wn_standing();
-    bin = &r->bin[last->cell / 16];
+    bin = &r->bin[last->cell / WN_CELL_UNIT];
     assert_ptr_equal(*bin, last);
     release_of(first, 1);
     assert_ptr_equal(*bin, first);

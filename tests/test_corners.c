@@ -240,6 +240,55 @@ a_callback_of_pressure_may_take_itself_out(void **state)
     assert_int_equal(calls, 1);
 }
 
+/* ---- Sizes ------------------------------------------------------------------------------------------------------------ */
+
+#define SIZES    600 /* cells, and some of malloc's */
+#define OF_A_SIZE 40
+
+static bool
+is_all(const unsigned char *bytes, size_t size, int what)
+{
+    for (size_t k = 0; k < size; k++)
+        if (bytes[k] != what)
+            return false;
+    return true;
+}
+
+/* Zeroed, aligned, and none reaches into another, when they are made first and when their memory is used again. */
+static bool
+is_whole(struct wane_type *type, size_t size)
+{
+    bool           sized = type->flags & WANE_SIZED, whole = true;
+    size_t         alignment = sized || size % 16 == 0 ? 16 : 8;
+    unsigned char *made[OF_A_SIZE];
+
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < OF_A_SIZE; i++) {
+            made[i] = sized ? wane_new_sized(type, size) : wane_new(type);
+            whole &= (uintptr_t)made[i] % alignment == 0 && is_all(made[i], size, 0);
+            memset(made[i], i + 1, size);
+        }
+        for (int i = 0; i < OF_A_SIZE; i++) {
+            whole &= is_all(made[i], size, i + 1);
+            wane_release(made[i]);
+        }
+    }
+    return whole;
+}
+
+static void
+objects_of_every_size_are_whole(void **state)
+{
+    static struct wane_type exact[SIZES + 1], sized = {.name = "of any size", .size = 1, .flags = WANE_SIZED};
+
+    (void)state;
+    for (size_t size = 1; size <= SIZES; size++) {
+        exact[size] = (struct wane_type){.name = "of one size", .size = size};
+        assert_true(is_whole(&exact[size], size));
+        assert_true(is_whole(&sized, size));
+    }
+}
+
 /* Finalizers that came to wait while the library had no threads. */
 static void
 threads_that_are_allowed_again_find_work(void **state)
@@ -260,4 +309,4 @@ SCENE_MAIN(SCENE(the_version_is_that_of_the_headers), SCENE(phases_take_time), S
            SCENE(misuse_is_told),
            SCENE(without_descriptors_there_is_no_event_fd), SCENE(the_name_of_a_file_for_payloads_is_too_long),
            SCENE(a_payload_that_cannot_be_read_back_is_told), SCENE(a_callback_of_pressure_may_take_itself_out),
-           SCENE(threads_that_are_allowed_again_find_work))
+           SCENE(objects_of_every_size_are_whole), SCENE(threads_that_are_allowed_again_find_work))

@@ -91,7 +91,8 @@ void wane_visit_array(struct wane_visitor *visitor, const wane_slot *slots, size
  * wane_new - make an object
  *
  * @type     its type
- * Returns   the payload, zeroed, 16-byte aligned, biased to the calling thread; or NULL
+ * Returns   the payload, zeroed, biased to the calling thread; or NULL. It is aligned to 16 bytes; to 8 only, if the size of its
+ *           type is no multiple of 16: no C type that is aligned to 16 has such a size
  * Counts    the caller owns one unit
  * Errors    NULL with errno: ENOMEM; EINVAL (the type's description is wrong, or it is WANE_SIZED)
  * Threads   any
@@ -100,7 +101,7 @@ void wane_visit_array(struct wane_visitor *visitor, const wane_slot *slots, size
 void *wane_new(struct wane_type *type) WANE_MUST_USE;
 
 /**
- * wane_new_sized - make an object of a WANE_SIZED type with a payload of `size` bytes (at least type->size)
+ * wane_new_sized - make an object of a WANE_SIZED type with a payload of `size` bytes (at least type->size), 16-byte aligned
  */
 void *wane_new_sized(struct wane_type *type, size_t size) WANE_MUST_USE;
 

@@ -18,7 +18,7 @@ FLAGS = ["MERGED", "QUEUED", "BUFFERED", "OWNLOG", "CLAIMED", "REVIEW", "CONDEMN
 LOCAL_MASK, QUIET, TRANSIT, IMMORTAL = (1 << 31) - 1, 1 << 31, 0xFFFF, 1 << 29
 MERGED, SHARED, DEAD = 1 << 0, 1 << 8, 1 << 10
 SHARE_BIAS, HEADER, PREFIX, TYPE_SEGMENT = 1 << 28, 16, 16, 64
-LEAF_SHIFT, MID_BITS, WORDS = 20, 14, 1024  # src/registry.c
+LEAF_SHIFT, MID_BITS, WORDS = 20, 14, 2048  # src/registry.c
 
 
 def symbol(name):
@@ -98,7 +98,7 @@ class Heap:
             while word:
                 bit = (word & -word).bit_length() - 1
                 word &= word - 1
-                yield (base | i << 10 | bit << 4) + HEADER
+                yield (base | i << 9 | bit << 3) + HEADER
 
     def thread(self, tid):
         for thread in gdb.selected_inferior().threads():
