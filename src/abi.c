@@ -66,4 +66,5 @@ SIZE(wane_collection, 72);
 SIZE(wane_stall, 40);
 SIZE(wane_stats, 192);
 SIZE(wane_memory_stats, 104);
-_Static_assert(WANE_ABORTS == 8 && WANE_ALL == 2 && WANE_SIZED == 1, "numbers that programs compile in are part of the ABI");
+_Static_assert(WANE_ABORTS == 8 && WANE_ALL == 2 && WANE_SIZED == 1 && WANE_ACYCLIC == 8,
+               "numbers that programs compile in are part of the ABI");

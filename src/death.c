@@ -196,7 +196,7 @@ wn_drop_slots(struct wane_header *h, const struct wn_type *t, void (*one)(wane_s
 {
     struct drop d = {{drop_slot, drop_range}, one, *done, *done, *budget, *done > 0, false};
 
-    if (!t->traced)
+    if (WN_MUTANT(acyclic_keeps) ? !t->traced : !t->has_slots)
         return true;
     wn_type_trace(t, h, &d.visitor);
     *done = d.done;

@@ -200,8 +200,8 @@ report_type(uint32_t type)
     wn_type_alive(t, &objects, &bytes);
     objects -= (int64_t)load_relaxed(&t->immortal);
     if (objects > 0)
-        fprintf(stderr, "wane: leaked %lld object%s of type '%s' (%lld bytes)\n", (long long)objects,
-                objects == 1 ? "" : "s", t->name, (long long)bytes);
+        fprintf(stderr, "wane: leaked %lld object%s of type '%s'%s (%lld bytes)\n", (long long)objects, objects == 1 ? "" : "s",
+                t->name, t->has_slots && !t->traced ? ", which is said to be acyclic" : "", (long long)bytes);
     return objects > 0 ? objects : 0;
 }
 

@@ -167,6 +167,8 @@ MUTANT(background_stays, "the background keeps its processor from those that wak
 MUTANT(makes_no_amends, "who gives way does so after each turn, however long it was kept waiting")
 MUTANT(callers_give_way, "a thread that collects on request gives way like the background")
 MUTANT(gives_way_in_need, "the background gives way while memory is short")
+MUTANT(acyclic_ignored, "what is said to be in no cycle is a candidate like all others")
+MUTANT(acyclic_keeps, "what is said to be in no cycle does not let go of what it holds")
 MUTANT(answers_always, "the background polls, though nobody has asked")
 MUTANT(leaves_are_long, "a leave may take sixteen times as long as the work before it, however long that was")
 MUTANT(leaves_take_all, "a leave that may do many budgets takes as long as it takes")

@@ -140,7 +140,7 @@ stored(void *object, const wane_slot *slot)
 {
     const struct wane_header *h = WANE_HEADER(object);
 
-    /* Leaves are quiet from birth: for them two looks are enough. */
+    /* Leaves are quiet from birth, and what is in no cycle: for them two looks are enough. */
     if ((load_relaxed(&h->word0) & WANE_QUIET) && !wn_type_of(h)->traced)
         return;
     if (!is_in_hand(slot))

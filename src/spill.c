@@ -204,7 +204,7 @@ wn_spill_takes(const void *object)
     const struct wane_header *h = WANE_HEADER(object);
     const struct wn_type     *t = wn_type_of(h);
 
-    return !t->traced && !t->dispose && !t->finalize && wn_type_payload_size(t, h) >= BLOCK &&
+    return !t->has_slots && !t->dispose && !t->finalize && wn_type_payload_size(t, h) >= BLOCK &&
            !(load_acquire(&h->word1) & (WN_MUTANT(spill_takes_weak) ? WN_SHARED : WN_WEAK | WN_SHARED));
 }
 

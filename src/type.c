@@ -51,12 +51,13 @@ copy(struct wane_type *d)
     t->dispose = d->dispose;
     t->finalize = d->finalize;
     t->declared = d;
-    t->traced = d->slot_count > 0 || d->trace;
+    t->has_slots = d->slot_count > 0 || d->trace;
+    t->traced = t->has_slots && (!(d->flags & WANE_ACYCLIC) || WN_MUTANT(acyclic_ignored));
     t->sized = d->flags & WANE_SIZED;
     t->owns_first = d->flags & WANE_OWNS_FIRST;
     t->traced_early = d->flags & WANE_TRACED_EARLY;
     t->is_silent = !t->trace && !t->sized && !t->dispose && !t->finalize;
-    t->is_plain = t->is_silent && !t->traced;
+    t->is_plain = t->is_silent && !t->has_slots;
     t->prefix = t->sized || t->finalize ? sizeof(struct wn_prefix) : 0;
     t->can_hold = t->traced && !t->prefix;
     t->bytes = t->prefix + sizeof(struct wane_header) + t->size;
@@ -84,7 +85,7 @@ register_locked(struct wane_type *d)
         return NULL;
     }
     t->id = id;
-    /* Leaves are never candidates. */
+    /* Leaves are never candidates, nor is what is said to be in no cycle. */
     t->word0 = (uint64_t)id << WN_TYPE_SHIFT | (t->can_hold ? WN_UNSTORED : t->traced ? 0 : WANE_QUIET);
     /* release E6: the entry, for whoever reads it by an id or through the declaration. */
     WN_WEAKER(type_unordered, store_release, store_relaxed, &wn_types[id], (void *)t);

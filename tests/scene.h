@@ -72,6 +72,12 @@ static const uint32_t node_slots[] = {offsetof(struct node, a), offsetof(struct 
 
 static struct wane_type node_type = {
     .name = "node", .size = sizeof(struct node), .slots = node_slots, .slot_count = 3, .dispose = node_dispose};
+static struct wane_type acyclic_type = {.name = "acyclic",
+                                        .size = sizeof(struct node),
+                                        .slots = node_slots,
+                                        .slot_count = 3,
+                                        .dispose = node_dispose,
+                                        .flags = WANE_ACYCLIC};
 static struct wane_type final_type = {.name = "final",
                                       .size = sizeof(struct node),
                                       .slots = node_slots,
@@ -97,6 +103,12 @@ static inline struct node *
 node_new(void)
 {
     return node_of(&node_type);
+}
+
+static inline struct node *
+acyclic_new(void)
+{
+    return node_of(&acyclic_type);
 }
 
 static inline struct node *

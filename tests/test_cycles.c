@@ -255,6 +255,65 @@ cyc_23_through_an_acyclic_node(void **state)
     expect_disposed(5);
 }
 
+/* The same, and nobody looks for cycles in the bridge. */
+static void
+cyc_23_through_a_node_of_an_acyclic_type(void **state)
+{
+    struct node          *one = ring_of(&node_type, 2, NULL);
+    struct node          *bridge = acyclic_new();
+    struct wane_collected c;
+
+    (void)state;
+    wane_put(&bridge->a, ring_of(&node_type, 2, NULL));
+    wane_put(&bridge->b, acyclic_new());
+    wane_put(&one->b, bridge);
+    expect_disposed(0);
+    wane_release(one);
+    c = collect_now();
+    assert_int_equal(c.examined, 4);
+    expect_disposed(6);
+}
+
+static void *
+touch(void *object)
+{
+    struct node *n = object;
+
+    for (int i = 0; i < 1000; i++) {
+        wane_enter();
+        wane_release(wane_retain(n));
+        wane_release(wane_get(&n->a));
+        wane_set(&n->b, wane_peek(&n->a));
+        wane_leave();
+    }
+    return NULL;
+}
+
+/* A tree of such, touched by its owner and by another: its nodes die by counting, and are never looked at. */
+static void
+acyclic_types_make_no_candidates(void **state)
+{
+    struct node          *root = acyclic_new(), *n = root;
+    struct wane_collected c;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        wane_put(&n->a, acyclic_new());
+        wane_put(&n->c, acyclic_new());
+        wane_enter();
+        n = wane_peek(&n->a);
+        wane_leave();
+    }
+    touch(root);
+    join(spawn(touch, root));
+    c = collect_now();
+    assert_int_equal(c.candidates, 0);
+    assert_int_equal(c.examined, 0);
+    expect_disposed(0);
+    wane_release(root);
+    expect_disposed(21);
+}
+
 struct shy {
     struct node n;
     wane_slot   hidden; /* not in the type's description: a root, as far as the runtime can know */
@@ -507,6 +566,7 @@ SCENE_MAIN(SCENE(cyc_01_self_loop), SCENE(cyc_02_same_target_twice), SCENE(cyc_0
            SCENE(cyc_08_reentered_restore), SCENE(cyc_11_rings_holding_a_live_one), SCENE(cyc_12_joined_rings),
            SCENE(cyc_13_fully_connected), SCENE(cyc_19_touched_live_ring), SCENE(cyc_21_weak_edge_inside),
            SCENE(cyc_22_weak_outside_a_dead_ring), SCENE(cyc_23_through_an_acyclic_node),
+           SCENE(cyc_23_through_a_node_of_an_acyclic_type), SCENE(acyclic_types_make_no_candidates),
            SCENE(cyc_26_untold_edge_only_leaks), SCENE(cyc_27_buffers_keep_nothing_alive),
            SCENE(cyc_29_unique_though_buffered), SCENE(cyc_32_held_by_a_local_unit),
            SCENE(race_23_ring_across_idle_owners), SCENE(gen_08_background_collects),

@@ -48,6 +48,13 @@ obs_20_states_in_words(void **state)
                                   "outside of a section", "held by 0 slots", "1 time from outside", NULL});
     wane_set(&holder->a, n);
     wane_set(&holder->c, n);
+    wane_put(&holder->b, acyclic_new());
+    wane_enter();
+    wane_set(&((struct node *)wane_peek(&holder->b))->a, n);
+    wane_leave();
+    explained(n, (const char *[]){"units: 4 = 4", "held by 3 slots", "1 time from outside", place, place, "    acyclic @", NULL});
+    wane_clear(&holder->b);
+    (void)wane_barrier();
     explained(n, (const char *[]){"units: 3 = 3", "held by 2 slots", "1 time from outside", place, place, NULL});
     join(spawn(retain_there, n));
     explained(n, (const char *[]){"units: 4 = 3 counted by its owner + 1 in the shared word", NULL});

@@ -94,6 +94,46 @@ cyc_24_cycle_through_a_leaf_is_kept(void **state)
     expect_disposed(4);
 }
 
+/* A promise that is not kept: the same. */
+static void
+cyc_24_cycle_through_an_acyclic_type_is_kept(void **state)
+{
+    struct node *n = node_new(), *middle = acyclic_new();
+
+    (void)state;
+    wane_put(&n->a, middle);
+    wane_set(&middle->a, n);
+    wane_put(&middle->b, ring_of(&node_type, 2, NULL));
+    wane_release(n);
+    for (int i = 0; i < 3; i++)
+        expect_disposed(0);
+    wane_enter();
+    node_check(wane_peek(&middle->a));
+    wane_leave();
+    wane_clear(&middle->a);
+    expect_disposed(4);
+}
+
+static int
+leak_an_acyclic_one(void *unused)
+{
+    (void)unused;
+    (void)acyclic_new();
+    return wane_shutdown() == 1 ? 0 : 1;
+}
+
+static void
+cyc_24_the_leak_names_the_promise(void **state)
+{
+    struct child c;
+
+    (void)state;
+    skip_where_children_have_no_threads();
+    c = run_child(leak_an_acyclic_one, NULL);
+    assert_child_ok(&c);
+    assert_non_null(strstr(c.err, "leaked 1 object of type 'acyclic', which is said to be acyclic"));
+}
+
 /* One slot of its own, shown `times` times. */
 struct shouter {
     struct node n;
@@ -278,6 +318,7 @@ fin_23_finalizers_that_never_end(void **state)
 }
 
 SCENE_MAIN(SCENE(cyc_20_immortal_inside_the_cycle), SCENE(cyc_20_immortal_hanging_from_the_cycle),
-           SCENE(cyc_24_cycle_through_a_leaf_is_kept), SCENE(cyc_25_more_edges_than_units),
+           SCENE(cyc_24_cycle_through_a_leaf_is_kept), SCENE(cyc_24_cycle_through_an_acyclic_type_is_kept),
+           SCENE(cyc_24_the_leak_names_the_promise), SCENE(cyc_25_more_edges_than_units),
            SCENE(cyc_25_slot_shown_by_each_of_its_holders), SCENE(fin_23_resurrected_at_shutdown_is_reported),
            SCENE(fin_23_finalizers_that_never_end))

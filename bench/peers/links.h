@@ -31,7 +31,7 @@ struct node {
     uint64_t key;
     link_to  a, b;
 };
-WANE_TYPE(node, a, b);
+WANE_ACYCLIC_TYPE(node, a, b); /* as the others, who find no cycles */
 
 #define begin() wane_enter()
 #define end() wane_leave()

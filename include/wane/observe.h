@@ -21,7 +21,7 @@ extern "C" {
  * Returns   what was set before. With WANE_OBSERVE=1 in the environment it is set from the start
  * Counts    none
  * Threads   any; other threads may go by the old setting for a moment
- * Progress  lock-free. While it is on, a birth and a death each cost one RMW, and 1/128 of the heap's address space is used for
+ * Progress  lock-free. While it is on, a birth and a death each cost one RMW, and 1/64 of the heap's address space is used for
  *           it. While it is off, each costs a load and a branch
  */
 bool wane_observe(bool yes);

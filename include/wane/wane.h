@@ -24,7 +24,6 @@
 extern "C" {
 #endif
 #pragma GCC visibility push(default)
-
 #if defined(__cplusplus) || defined(__GNUC_STDC_INLINE__)
 #define WANE_INLINE inline
 #else
@@ -72,11 +71,13 @@ struct wane_type {
     void (*trace)(const void *object, struct wane_visitor *visitor); /* in addition to slots, or NULL */
     void (*dispose)(void *object);  /* at death, before the slots are dropped: close files; may peek, must not retain */
     void (*finalize)(void *object); /* once, on the live object, before it would die; may resurrect */
-    unsigned        flags;      /* WANE_SIZED */
+    unsigned        flags;      /* WANE_SIZED, WANE_ACYCLIC; observe.h has others */
     struct wane_atomic32 id;    /* the library's: 0 until registered */
 };
 
-#define WANE_SIZED 1u /* objects of this type are made by wane_new_sized, each with a size of its own */
+#define WANE_SIZED   1u /* objects of this type are made by wane_new_sized, each with a size of its own */
+#define WANE_ACYCLIC 8u /* a promise: none is ever part of a cycle (lists, trees without parents). The collector looks into none
+                         * of them. Broken, it leaks that cycle and what hangs from it; nothing worse */
 
 /**
  * wane_visit - show a slot to the runtime, from a trace callback
@@ -91,8 +92,7 @@ void wane_visit_array(struct wane_visitor *visitor, const wane_slot *slots, size
  * wane_new - make an object
  *
  * @type     its type
- * Returns   the payload, zeroed, biased to the calling thread; or NULL. It is aligned to 16 bytes; to 8 only, if the size of its
- *           type is no multiple of 16: no C type that is aligned to 16 has such a size
+ * Returns   the payload, zeroed, biased to the calling thread, aligned to 16 bytes (8, if its size is odd times 8); or NULL
  * Counts    the caller owns one unit
  * Errors    NULL with errno: ENOMEM; EINVAL (the type's description is wrong, or it is WANE_SIZED)
  * Threads   any
@@ -575,12 +575,12 @@ int wane_shutdown(void);
 #define WANE_NARGS(...) WANE_NARGS_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 
 /* struct person { ...; wane_slot friend; }; WANE_TYPE(person, friend); defines person_type (up to 8 slots). */
-#define WANE_TYPE(T, ...)                                                                                       \
+#define WANE_TYPE(T, ...) WANE_FLAGGED_TYPE_(T, 0, __VA_ARGS__)
+#define WANE_FLAGGED_TYPE_(T, flags, ...)                                                                       \
     static const uint32_t T##_slots[] = {WANE_CAT(WANE_OFFS_, WANE_NARGS(__VA_ARGS__))(T, __VA_ARGS__)};        \
     static struct wane_type T##_type = {#T, sizeof(struct T), T##_slots, sizeof T##_slots / sizeof T##_slots[0],\
-                                        0, 0, 0, 0, {0}}
-
-/* A type without slots. */
+                                        0, 0, 0, flags, {0}}
+#define WANE_ACYCLIC_TYPE(T, ...) WANE_FLAGGED_TYPE_(T, WANE_ACYCLIC, __VA_ARGS__)
 #define WANE_LEAF_TYPE(T) static struct wane_type T##_type = {#T, sizeof(struct T), 0, 0, 0, 0, 0, 0, {0}}
 
 /* ---- Checked programs ----------------------------------------------------------------------------------------- */

@@ -445,12 +445,16 @@ template <class T, unsigned Flags, auto... Members> struct description {
  * T's destructor, if it does anything, is the type's dispose. `void trace(wane::visitor) const`, if T has it, shows the slots that
  * are not named here (contract of trace in wane.h); `void finalize(wane::finalizing)` is the type's finalize.
  *
+ * wane::acyclic - the same for objects that are never part of a cycle (WANE_ACYCLIC)
  * wane::sized - the same for objects that are made by make_sized, each with a size of its own
  *
  * A type is known by the address of its description: libraries that hide their symbols have their own.
  */
 template <class T, auto... Slots> struct type {
     using wane_description = detail::description<T, 0, Slots...>;
+};
+template <class T, auto... Slots> struct acyclic {
+    using wane_description = detail::description<T, WANE_ACYCLIC, Slots...>;
 };
 template <class T, auto... Slots> struct sized {
     using wane_description = detail::description<T, WANE_SIZED, Slots...>;

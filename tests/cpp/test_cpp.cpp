@@ -206,11 +206,17 @@ struct hidden {
     counted            life_;
 };
 
+struct chained {
+    wane::slot<chained> next;
+    counted             life;
+};
+
 } // namespace
 
 template <> struct wane::traits<many> : wane::type<many, &many::grid, &many::edges> {};
 template <> struct wane::traits<shown> : wane::sized<shown, &shown::first> {};
 template <> struct wane::traits<hidden> : wane::type<hidden, &hidden::next_> {};
+template <> struct wane::traits<chained> : wane::acyclic<chained, &chained::next> {};
 
 namespace {
 
@@ -241,6 +247,17 @@ test_descriptions()
     s = t = nullptr;
     REQUIRE(left_alive() == 0);
     REQUIRE(!wane::make_sized<shown>(SIZE_MAX - 8));
+
+    REQUIRE(wane::traits<chained>::wane_description::type.flags == WANE_ACYCLIC);
+    auto c = wane::make<chained>();
+    for (int i = 0; i < 10; i++) {
+        auto before = wane::make<chained>();
+        before->next.put(std::move(c));
+        c = std::move(before);
+    }
+    REQUIRE(left_alive() == 11);
+    c = nullptr;
+    REQUIRE(left_alive() == 0);
 }
 
 // ---- Bases ----
