@@ -51,7 +51,7 @@ static void
 give_back(struct wane_header *h, bool keep, bool older)
 {
     struct wn_record *r = wn_standing();
-    bool              room = keep && wn_candidates_reserve(r);
+    bool              room = keep && wn_type_of(h)->traced && wn_candidates_reserve(r);
     uint64_t          w = load_relaxed(&h->word1);
     uint64_t          n;
 

@@ -17,7 +17,8 @@
 #define SLICE_NS 50000 /* a claim is held no longer */
 #define TURN_NS  UINT64_C(100000)
 #define LAG_NS   UINT64_C(20000000) /* who was kept from the processor for longer ... */
-#define AMENDS   4                  /* ... runs so many times as long before it gives way again */
+#define AMENDS   4                  /* ... runs so many times as long before it gives way again, ... */
+#define LAG_MOST (2 * LAG_NS)       /* ... but no longer than for this: the process may have been stopped */
 #define NAP_NS   50000
 
 #define LONG_NAP_NS 1000000
@@ -27,6 +28,7 @@
 
 static pthread_mutex_t      driver_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wane_atomic64 driver; /* a: the driving thread, to know oneself */
+static struct wane_atomic32 waiting; /* threads that want to drive */
 static struct wane_atomic64 claims;
 static struct wane_atomic64 idle_epoch; /* records last seen in a section before this epoch have been outside for a while */
 static struct wane_atomic32 fence_word;
@@ -70,7 +72,9 @@ myself(void)
 void
 wn_driver_begin(void)
 {
+    fetch_add_relaxed(&waiting, 1u);
     pthread_mutex_lock(&driver_lock);
+    fetch_add_relaxed(&waiting, -1u);
     store_relaxed(&driver, myself());
     wn_gate_enter();
 }
@@ -124,10 +128,12 @@ let_others(uint64_t now)
     uint64_t rest = (now - turn.since) / AMENDS;
 
     turn.lag -= rest < turn.lag ? rest : turn.lag;
-    if (!wn_budget_is_short() || WN_MUTANT(gives_way_in_need))
+    if ((!wn_budget_is_short() && !load_relaxed(&waiting)) || WN_MUTANT(gives_way_in_need))
         (void)sched_yield();
     turn.since = wn_now();
     turn.lag += turn.since - now;
+    if (turn.lag > LAG_MOST && !WN_MUTANT(amends_for_ever))
+        turn.lag = LAG_MOST;
     turn.length = TURN_NS;
     if (turn.lag > LAG_NS && !WN_MUTANT(makes_no_amends))
         turn.length += AMENDS * (turn.lag - LAG_NS);
@@ -154,10 +160,10 @@ void
 wn_driver_breathe(void)
 {
     (void)wn_grace_answer();
-    if (turn.gives_way || WN_MUTANT(callers_give_way))
-        end_turn();
     while (wn_gate_is_wanted())
         wn_driver_sleep(1000);
+    if (turn.gives_way || WN_MUTANT(callers_give_way))
+        end_turn();
 }
 
 bool
@@ -167,6 +173,7 @@ wn_driver_forked(void)
     if (load_relaxed(&driver) == myself())
         return true; /* inside a callback of the driver's: the child ends that work itself */
     turn.gives_way = false;
+    store_relaxed(&waiting, 0u);
     pthread_mutex_init(&driver_lock, NULL);
     store_relaxed(&driver, UINT64_C(0));
     acting = NULL;

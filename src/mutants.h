@@ -168,6 +168,8 @@ MUTANT(makes_no_amends, "who gives way does so after each turn, however long it 
 MUTANT(callers_give_way, "a thread that collects on request gives way like the background")
 MUTANT(gives_way_in_need, "the background gives way while memory is short")
 MUTANT(acyclic_ignored, "what is said to be in no cycle is a candidate like all others")
+MUTANT(acyclic_not_entered, "the collector does not look into what is said to be in no cycle")
+MUTANT(amends_for_ever, "who was kept from the processor for a second runs for four before it gives way again")
 MUTANT(acyclic_keeps, "what is said to be in no cycle does not let go of what it holds")
 MUTANT(answers_always, "the background polls, though nobody has asked")
 MUTANT(leaves_are_long, "a leave may take sixteen times as long as the work before it, however long that was")

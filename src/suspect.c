@@ -55,7 +55,7 @@ claim(struct wn_trial *trial, uintptr_t object, uint32_t *count)
     uint64_t            w = load_acquire(&h->word1);
     uint64_t            n;
 
-    if (!wn_type_of(h)->traced)
+    if (WN_MUTANT(acyclic_not_entered) ? !wn_type_of(h)->traced : !wn_type_of(h)->has_slots)
         return false;
     do {
         if (wn_is_gone(w) || wn_count(w) >= WN_IMMORTAL || (int)wn_age(w) > wn_collection.generation)

@@ -20,8 +20,8 @@ struct wn_type {
     void (*finalize)(void *);
     struct wane_type  *declared;
     uint32_t           id;
-    bool               has_slots;
-    bool               traced; /* has slots, and may be part of a cycle: can be a candidate, and the collector looks into it */
+    bool               has_slots; /* the collector looks into it */
+    bool               traced;    /* the same, and it may be part of a cycle: it can be a candidate */
     bool               sized;
     bool               is_plain; /* no slots, no callbacks, no prefix: its death has no consequence */
     bool               is_silent; /* the same, but for declared slots */

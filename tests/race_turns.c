@@ -83,6 +83,21 @@ who_waited_makes_up_for_it(void **state)
     assert_in_range(driven(60 * MS, true, 1), 1, 4 + 2 * 3 + 1);
 }
 
+/* Away for longer, as if the process had been stopped: a turn of 80 ms, and no more. */
+static void
+who_was_stopped_does_not_run_for_ever(void **state)
+{
+    uint64_t began;
+
+    (void)state;
+    store_relaxed(&others, 1000 * MS);
+    (void)driven(0, true, 1);
+    store_relaxed(&others, UINT64_C(0));
+    began = wn_cpu_now();
+    (void)driven(0, true, 1);
+    assert_in_range(wn_cpu_now() - began, 10 * MS, 500 * MS);
+}
+
 static void
 callers_go_on(void **state)
 {
@@ -170,6 +185,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(others_come_between_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(who_waited_makes_up_for_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_was_stopped_does_not_run_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(callers_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(a_new_thread_begins_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(not_while_memory_is_short, setup, teardown),

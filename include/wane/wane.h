@@ -76,8 +76,8 @@ struct wane_type {
 };
 
 #define WANE_SIZED   1u /* objects of this type are made by wane_new_sized, each with a size of its own */
-#define WANE_ACYCLIC 8u /* a promise: none is ever part of a cycle (lists, trees without parents). The collector looks into none
-                         * of them. Broken, it leaks that cycle and what hangs from it; nothing worse */
+#define WANE_ACYCLIC 8u /* a promise: none is ever part of a cycle (lists, trees without parents), so changes to their counts are
+                         * no reason to look for one. Broken, it may leak that cycle and what hangs from it; nothing worse */
 
 /**
  * wane_visit - show a slot to the runtime, from a trace callback

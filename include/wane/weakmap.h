@@ -8,7 +8,8 @@
  *
  * Two cycles are not found. A value that leads to the *map* is held by its key, and holds the map, until the key dies or the
  * entry is removed. A value that leads back to a key whose type has neither slots nor a trace callback is kept until it is
- * removed or the map dies, because such objects are never looked at as the root of a cycle: give the type a slot.
+ * removed or the map dies, because such objects are never looked at as the root of a cycle: give the type a slot. Such a key is
+ * part of a cycle, so do not call its type WANE_ACYCLIC either.
  */
 #ifndef WANE_WEAKMAP_H
 #define WANE_WEAKMAP_H

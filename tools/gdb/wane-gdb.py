@@ -76,7 +76,7 @@ class Heap:
             w0, w1 = words(object - HEADER, 2)
         except gdb.MemoryError:
             raise gdb.GdbError(f"{object:#x}: no such memory") from None
-        if object % 16 or w0 >> 49 not in self.types:
+        if object % 8 or w0 >> 49 not in self.types:
             raise gdb.GdbError(f"{object:#x} is not an object")
         return w0, w1
 
