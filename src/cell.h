@@ -65,8 +65,8 @@ extern size_t wn_cell_most; /* c, from the first type on: objects up to so many 
 /* Before the first type, under its lock. */
 void wn_cells_choose(void);
 
-/* bytes of a type: C says what they are aligned to, as a type's size is a multiple of that. Where it cannot (an object of any
- * size has what comes after it), ask for a multiple of 16. */
+/* A type's size is a multiple of what C aligns it to, so its own bytes are enough. An object of any size tells nothing of it:
+ * ask for a multiple of 16. */
 static inline uint32_t
 wn_cell_bin(size_t bytes)
 {

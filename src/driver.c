@@ -28,7 +28,7 @@
 
 static pthread_mutex_t      driver_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wane_atomic64 driver; /* a: the driving thread, to know oneself */
-static struct wane_atomic32 waiting; /* threads that want to drive */
+static struct wane_atomic32 waiting; /* threads that want to drive. Relaxed, a hint: unseen, they wait for a turn more */
 static struct wane_atomic64 claims;
 static struct wane_atomic64 idle_epoch; /* records last seen in a section before this epoch have been outside for a while */
 static struct wane_atomic32 fence_word;
@@ -128,7 +128,7 @@ let_others(uint64_t now)
     uint64_t rest = (now - turn.since) / AMENDS;
 
     turn.lag -= rest < turn.lag ? rest : turn.lag;
-    if ((!wn_budget_is_short() && !load_relaxed(&waiting)) || WN_MUTANT(gives_way_in_need))
+    if ((!wn_budget_is_short() || WN_MUTANT(gives_way_in_need)) && (!load_relaxed(&waiting) || WN_MUTANT(keeps_them_waiting)))
         (void)sched_yield();
     turn.since = wn_now();
     turn.lag += turn.since - now;
@@ -170,10 +170,10 @@ bool
 wn_driver_forked(void)
 {
     wn_gate_forked();
+    store_relaxed(&waiting, 0u);
     if (load_relaxed(&driver) == myself())
         return true; /* inside a callback of the driver's: the child ends that work itself */
     turn.gives_way = false;
-    store_relaxed(&waiting, 0u);
     pthread_mutex_init(&driver_lock, NULL);
     store_relaxed(&driver, UINT64_C(0));
     acting = NULL;

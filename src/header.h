@@ -60,7 +60,7 @@
 
 /* Objects up to WN_CELL_MOST bytes are cells of pages, a bin for each 8 bytes more (cell.h). Bin 0: malloc's. */
 #define WN_CELL_MOST 512
-#define WN_CELL_UNIT 8u
+#define WN_CELL_UNIT 8u /* so headers are 8-byte aligned */
 #define WN_CELL_BINS (WN_CELL_MOST / WN_CELL_UNIT + 1)
 
 /* Flags that say nothing of who else may know the object. */

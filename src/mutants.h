@@ -167,6 +167,7 @@ MUTANT(background_stays, "the background keeps its processor from those that wak
 MUTANT(makes_no_amends, "who gives way does so after each turn, however long it was kept waiting")
 MUTANT(callers_give_way, "a thread that collects on request gives way like the background")
 MUTANT(gives_way_in_need, "the background gives way while memory is short")
+MUTANT(keeps_them_waiting, "the background gives way while a thread waits to drive")
 MUTANT(acyclic_ignored, "what is said to be in no cycle is a candidate like all others")
 MUTANT(acyclic_not_entered, "the collector does not look into what is said to be in no cycle")
 MUTANT(amends_for_ever, "who was kept from the processor for a second runs for four before it gives way again")

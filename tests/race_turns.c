@@ -149,6 +149,37 @@ not_while_memory_is_short(void **state)
     wane_release(large);
 }
 
+static void *
+drive_for_once(void *unused)
+{
+    (void)unused;
+    wn_driver_begin();
+    wn_driver_end();
+    return NULL;
+}
+
+/* Nor while a thread waits to drive: as soon as it does there are no yields any more. */
+static void
+not_while_another_waits_to_drive(void **state)
+{
+    pthread_t thread;
+    uint64_t  before = 0, seen = 1, end = 0;
+
+    (void)state;
+    wn_driver_begin();
+    wn_driver_give_way();
+    assert_int_equal(pthread_create(&thread, NULL, drive_for_once, NULL), 0);
+    for (int i = 0; i < 100 && seen; i++) {
+        before = load_relaxed(&yields);
+        for (end = wn_cpu_now() + 20 * MS; wn_cpu_now() < end;)
+            wn_driver_breathe();
+        seen = load_relaxed(&yields) - before;
+    }
+    wn_driver_end();
+    pthread_join(thread, NULL);
+    assert_int_equal(seen, 0);
+}
+
 static void
 make_rings(int n, int *ended)
 {
@@ -189,6 +220,7 @@ main(void)
         cmocka_unit_test_setup_teardown(callers_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(a_new_thread_begins_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(not_while_memory_is_short, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_while_another_waits_to_drive, setup, teardown),
         cmocka_unit_test_setup_teardown(the_background_does, setup, teardown),
     };
 

@@ -28,7 +28,7 @@ bool wane_observe(bool yes);
 
 /* A type's flag, beside WANE_SIZED: trace may be called from wane_new on, at any moment of the object's making. Its callback
  * reads by atomic loads what is written by atomic stores, and finds in zeroed memory no slots. Without it the objects that nobody
- * but their maker knows are shown with their declared slots only. */
+ * but their maker knows, and most of a WANE_ACYCLIC type, are shown with their declared slots only. */
 #define WANE_TRACED_EARLY 2u
 
 /* Another flag: the payload begins with a pointer, written by atomic stores and NULL in the beginning, to an object of which this

@@ -10,8 +10,7 @@
  * held. Do not release the container and go on using the borrow; do not hand a borrow to another thread. wane_get or
  * wane_retain what must outlive the section.
  *
- * Keys of the contracts: Counts (what happens to units), Errors, Threads, Progress. Sizes are bytes.
- * Nothing here may be called from a signal handler.
+ * Keys of the contracts: Counts (what happens to units), Errors, Threads, Progress. Sizes are bytes. Not for signal handlers.
  */
 #ifndef WANE_WANE_H
 #define WANE_WANE_H
@@ -24,6 +23,7 @@
 extern "C" {
 #endif
 #pragma GCC visibility push(default)
+
 #if defined(__cplusplus) || defined(__GNUC_STDC_INLINE__)
 #define WANE_INLINE inline
 #else
@@ -92,7 +92,7 @@ void wane_visit_array(struct wane_visitor *visitor, const wane_slot *slots, size
  * wane_new - make an object
  *
  * @type     its type
- * Returns   the payload, zeroed, biased to the calling thread, aligned to 16 bytes (8, if its size is odd times 8); or NULL
+ * Returns   the payload, zeroed, biased to the calling thread, aligned to 8 bytes, or to 16 if 16 divides its size; or NULL
  * Counts    the caller owns one unit
  * Errors    NULL with errno: ENOMEM; EINVAL (the type's description is wrong, or it is WANE_SIZED)
  * Threads   any
@@ -574,7 +574,7 @@ int wane_shutdown(void);
 #define WANE_NARGS_(a, b, c, d, e, f, g, h, n, ...) n
 #define WANE_NARGS(...) WANE_NARGS_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 
-/* struct person { ...; wane_slot friend; }; WANE_TYPE(person, friend); defines person_type (up to 8 slots). */
+/* struct person { ...; wane_slot friend; }; WANE_TYPE(person, friend); defines person_type (up to 8 slots; LEAF: none). */
 #define WANE_TYPE(T, ...) WANE_FLAGGED_TYPE_(T, 0, __VA_ARGS__)
 #define WANE_FLAGGED_TYPE_(T, flags, ...)                                                                       \
     static const uint32_t T##_slots[] = {WANE_CAT(WANE_OFFS_, WANE_NARGS(__VA_ARGS__))(T, __VA_ARGS__)};        \
