@@ -9,7 +9,7 @@
 #include "memory.h"
 #include "step.h"
 
-#define ROUND        32 /* steps between two looks at the clock */
+#define ROUND        8  /* steps between two looks at the clock */
 #define APPLY_BUDGET 256
 #define POLL_CHUNKS  16
 #define ASK_CHUNKS   64
@@ -19,6 +19,7 @@
 #define MOST_BURDEN  (7 * PATIENCE)
 #define PAUSE_NS     UINT64_C(20000)
 #define SHARE_NS     UINT64_C(10000)
+#define FAIR_NS      UINT64_C(45000)
 #define LONG_NS      UINT64_C(1000000)
 
 /* Its object is in the middle of a merge. */
@@ -208,10 +209,10 @@ cpu_now(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* For how long a leave goes on beyond one budget: as long as the thread has worked since it last left something; where that does
- * not suffice for long, for a death may cost more than a birth, up to sixteen times as long. That makes PAUSE_NS at most, or as
- * long as the work was; twice as much for each 32 leaves (PATIENCE) that did not suffice. There is no such bound while the log is
- * long, nor for who works for so long that he does not notice. */
+/* How long a leave may take beyond one budget: as long as the thread has worked since it last left something; where that does
+ * not suffice for long, for a death may cost more than a birth, up to sixteen times as long. That makes PAUSE_NS at most, or
+ * as long as the work was: all of it up to FAIR_NS, half of it beyond; twice as much for each 32 leaves (PATIENCE) that did not
+ * suffice. There is no such bound while the log is long, nor for who works for so long that he does not notice. */
 static uint64_t
 allowance(const struct wn_record *r)
 {
@@ -219,7 +220,8 @@ allowance(const struct wn_record *r)
     uint64_t now = is_mine ? cpu_now() : 0;
     uint64_t own = now > r->left_at ? now - r->left_at : 0; /* the clock of a fork's child begins anew */
     uint64_t all = own << (r->burden < STEEP ? r->burden : STEEP) / 8;
-    uint64_t most = larger(own, PAUSE_NS) << r->burden / PATIENCE;
+    uint64_t fair = larger(own < FAIR_NS ? own : FAIR_NS, own / 2);
+    uint64_t most = larger(fair, PAUSE_NS) << r->burden / PATIENCE;
     bool     is_long = r->deferred.chunks > LONG_LOG || own > LONG_NS;
 
     return all < most || is_long || WN_MUTANT(leaves_are_long) ? all : most;
@@ -240,13 +242,13 @@ weigh(struct wn_record *r, bool left, bool heavy)
 }
 
 /* A thread whose sections displace or kill more than one budget is for would never catch up: where something was left, the next
- * leave goes on until `end`. A thread that merely finds a backlog has short leaves: it has done little since the last one. Not a
- * claimer's: his slices are short. Returns whether graves wait. */
+ * leave goes on until it has taken `longer` since it began. A thread that merely finds a backlog has short leaves: it has done
+ * little since the last one. Not a claimer's: his slices are short. Returns whether graves wait. */
 static bool
-work_off(struct wn_record *r, uint64_t longer)
+work_off(struct wn_record *r, uint64_t longer, uint64_t began)
 {
     uint64_t (*clock)(void) = longer > LONG_NS ? cpu_now : wn_now; /* who has to wait for a processor has not worked */
-    uint64_t end = longer ? clock() + longer : 0;
+    uint64_t end = !longer ? 0 : (longer > LONG_NS ? clock() : began) + longer;
     uint32_t units = longer > 4 * PAUSE_NS ? 4 * APPLY_BUDGET : APPLY_BUDGET;
     bool     graves, left, mail;
 
@@ -295,13 +297,14 @@ void
 wn_tend(struct wn_record *r, uint32_t bits)
 {
     uint64_t epoch = load_acquire(&wane_epoch) & ~WANE_NEST;
-    uint64_t longer;
+    uint64_t longer, began;
     bool     waiting;
 
     fetch_and_relaxed(&r->pub.attention, WN_LENT);
     if (r->burying)
         return;
     longer = &r->pub == wane_self.record && r->left_at && !WN_MUTANT(leaves_apply_little) ? allowance(r) : 0;
+    began = wn_now();
     drain(r, larger(SHARE_NS << r->burden / PATIENCE, longer / 4));
     if (wn_seals_are_held(r))
         r->seal_due = true;
@@ -309,7 +312,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
         wn_log_seal(&r->deferred);
     store_release(&r->sealed_at, epoch);
     look_for_grace(r);
-    waiting = work_off(r, longer);
+    waiting = work_off(r, longer, began);
     if (bits & WN_HANDOVER) {
         wn_candidates_seal(r);
         store_release(&r->handed_at, epoch);
