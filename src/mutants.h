@@ -122,6 +122,7 @@ MUTANT(stranger_stores_silently, "a stranger's first store of an object leaves n
 MUTANT(stored_stays_unstored, "nor does its owner's")
 MUTANT(in_hand_ignores_strangers, "its owner does not look for that trace")
 MUTANT(in_hand_looks_first, "and looks before its own store")
+MUTANT(retag_displaces, "a compare-and-swap of the tag alone moves units, as any other")
 
 /* Weaker orders: relaxed, where nothing else is said. */
 MUTANT(push_unordered, "E7: a push on a stack")

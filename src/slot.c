@@ -254,13 +254,18 @@ wane_swap(wane_slot *slot, void *object)
 }
 
 static bool
-exchange_if(wane_slot *slot, const void *expected, const void *desired)
+bits_if(wane_slot *slot, const void *expected, const void *desired)
 {
     uintptr_t want = (uintptr_t)expected;
 
+    return __atomic_compare_exchange_n(&slot->bits, &want, (uintptr_t)desired, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
+}
+
+static bool
+exchange_if(wane_slot *slot, const void *expected, const void *desired)
+{
     (void)wn_unit_defer_reserve(wn_standing());
-    if (!__atomic_compare_exchange_n(&slot->bits, &want, (uintptr_t)desired, false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_ACQUIRE))
+    if (!bits_if(slot, expected, desired))
         return false;
     defer(wane_untag(expected));
     return true;
@@ -269,9 +274,12 @@ exchange_if(wane_slot *slot, const void *expected, const void *desired)
 bool
 wane_cas(wane_slot *slot, const void *expected, void *desired)
 {
-    bool opened = wn_scope_open();
-    bool done;
+    bool opened, done;
 
+    /* Another tag, the same object: the slot keeps its unit. Nothing is displaced, so no section and no event either. */
+    if (wane_untag(expected) == wane_untag(desired) && !WN_MUTANT(retag_displaces))
+        return bits_if(slot, expected, desired);
+    opened = wn_scope_open();
     retain_if(wane_untag(desired));
     store_begins(wane_untag(desired));
     done = exchange_if(slot, expected, desired);

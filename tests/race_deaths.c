@@ -23,7 +23,7 @@ DEED(make_ring_with_two_holders)
     wane_leave();
 }
 
-DEED(clone_drop_and_cas)
+DEED(clone_drop_and_set)
 {
     struct node *a;
 
@@ -31,7 +31,7 @@ DEED(clone_drop_and_cas)
     a = wane_peek(&w->root);
     note(a);
     note(wane_peek(&a->s[0]));
-    assert_true(wane_cas(&w->root, a, a));
+    wane_set(&w->root, a);
     wane_leave();
 }
 
@@ -44,7 +44,7 @@ DEED(look_at_the_counts)
 DEED(disturb_and_look)
 {
     look_at_the_counts(NULL);
-    act(&w->m2, clone_drop_and_cas, NULL);
+    act(&w->m2, clone_drop_and_set, NULL);
     look_at_the_counts(NULL);
 }
 

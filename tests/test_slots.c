@@ -424,6 +424,73 @@ slot_11_tags(void **state)
     assert_true(wait_count(&disposed, 2));
 }
 
+/* A compare-and-swap that changes the tag alone is a mark on a link: the slot keeps its unit, and nothing is deferred. */
+static void
+slot_13_another_tag(void **state)
+{
+    struct node      *x = node_new();
+    struct wane_stats before, after;
+
+    (void)state;
+    wane_set(&root, x);
+    wane_stats(&before);
+    for (unsigned bits = 0; bits < 7; bits++) {
+        assert_false(wane_cas(&root, wane_tag(x, bits + 1), wane_tag(x, bits)));
+        assert_true(wane_cas(&root, wane_tag(x, bits), wane_tag(x, bits + 1)));
+    }
+    wane_stats(&after);
+    assert_ptr_equal(wane_take(&root), x);
+    wane_release(x);
+    assert_int_equal(wane_barrier(), 0);
+    assert_true(becomes_unique(x));
+    wane_release(x);
+    assert_true(wait_count(&disposed, 1));
+    assert_true(wane_cas(&root, NULL, wane_tag(NULL, 3)));
+    assert_null(wane_peek(&root));
+    assert_true(wane_cas(&root, wane_tag(NULL, 3), NULL));
+    assert_int_equal(after.displaced, before.displaced);
+}
+
+static void *
+mark_links(void *unused)
+{
+    (void)unused;
+    while (!atomic_load(&readers_over))
+        WANE_SECTION {
+            void *held = wane_peek_tagged(&root);
+
+            if (wane_cas(&root, held, wane_tag(held, wane_tag_of(held) + 1)))
+                atomic_fetch_add(&cas_won, 1);
+        }
+    return NULL;
+}
+
+/* And whoever displaces meanwhile displaces that unit, once, whatever the tag is. */
+static void
+slot_14_tags_change_while_others_store(void **state)
+{
+    pthread_t t[2];
+    long      n = 0;
+
+    (void)state;
+    atomic_store(&readers_over, false);
+    atomic_store(&cas_won, 0);
+    t[0] = spawn(mark_links, NULL);
+    t[1] = spawn(mark_links, NULL);
+    while (n < SCALED(20000) || atomic_load(&cas_won) < 1000) {
+        wane_put(&root, leaf_new());
+        if (n++ % 1000 == 0)
+            sched_yield();
+    }
+    atomic_store(&readers_over, true);
+    join(t[0]);
+    join(t[1]);
+    wane_clear(&root);
+    assert_int_equal(wane_barrier(), 0);
+    assert_true(wait_count(&disposed, n));
+    assert_int_equal(atomic_load(&disposed), n);
+}
+
 /* Private stores into an object nobody else knows: the displaced unit goes at once, take moves the slot's unit. */
 static void
 slot_12_private_stores(void **state)
@@ -452,4 +519,4 @@ slot_12_private_stores(void **state)
 SCENE_MAIN(SCENE(slot_01_many_threads_one_slot), SCENE(slot_02_cas_aba), SCENE(slot_03_failed_cas_is_neutral),
            SCENE(slot_04_takers_get_it_once), SCENE(slot_06_store_into_own_slot), SCENE(slot_08_message_passing),
            SCENE(slot_09_wide_fan_in), SCENE(slot_10_readers_of_dying_containers), SCENE(slot_11_tags),
-           SCENE(slot_12_private_stores))
+           SCENE(slot_12_private_stores), SCENE(slot_13_another_tag), SCENE(slot_14_tags_change_while_others_store))

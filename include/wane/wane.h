@@ -333,9 +333,9 @@ void *wane_swap(wane_slot *slot, void *object) WANE_MUST_USE;
  * wane_cas - store `desired` if the slot holds `expected` (compared with tag bits)
  *
  * Returns   true: stored. false: nothing has changed, all counts included
- * Counts    as wane_set on success; wane_cas_put consumes the caller's unit on success, and only then
+ * Counts    as wane_set on success (none where only the tag changes); wane_cas_put consumes the caller's unit, on success only
  * Threads   any; `expected` must be held or borrowed (so that its address is not re-used), or be NULL
- * Progress  lock-free (wait-free but for a release on failure)
+ * Progress  lock-free (wait-free but for a release on failure); wait-free where only the tag changes
  */
 bool wane_cas(wane_slot *slot, const void *expected, void *desired);
 bool wane_cas_put(wane_slot *slot, const void *expected, void *desired);
