@@ -293,13 +293,20 @@ seal_if_due(struct wn_record *r)
 }
 
 /* Units of slots that are empty by now. Structures lie in memory in any order: while their objects come into the cache, others
- * are buried. Nothing is left here when a call ends, or a callback begins. */
-#define AHEAD 8
+ * are buried. As many as one call buries: a tree's level is fetched while the one above it goes. Nothing is left here when a call
+ * ends, or a callback begins. */
+#define AHEAD WN_BURY_BUDGET
 
 struct ahead {
-    struct wane_header *unit[AHEAD];
     unsigned            first, count;
+    struct wane_header *unit[AHEAD];
 };
+
+static inline void
+ahead_begin(struct ahead *a)
+{
+    a->first = a->count = 0; /* not what there is room for: most calls bury one object */
+}
 
 /* An object that is not even looked at any more by anybody is on the list at once. */
 static inline void
@@ -361,7 +368,7 @@ bury_plain(struct wn_record *r, struct ahead *a)
     struct wane_header   *h = r->dying;
     const struct wn_type *t = wn_type_at_hand(h);
     uint64_t              w1 = load_acquire(&h->word1);
-    long                  cost = WN_COST_OBJECT;
+    long                  one = t->bin ? WN_COST_PLAIN : WN_COST_OBJECT, cost = one;
 
     if (t->trace || t->dispose || (w1 & WN_WEAK))
         return 0;
@@ -374,7 +381,7 @@ bury_plain(struct wn_record *r, struct ahead *a)
         if (!held)
             continue;
         give_later(r, a, held);
-        cost += WN_COST_OBJECT;
+        cost += one;
     }
     if (t->is_silent && !(w1 & WN_MERGED)) { /* as bury does it */
         wn_count_death(r, t, h);
@@ -389,11 +396,12 @@ void
 wn_death_recycle(struct wn_record *r)
 {
     long         budget = (long)WN_BURY_BUDGET * WN_COST_OBJECT, cost = 1;
-    struct ahead a = {0};
+    struct ahead a;
 
     if (r->burying || r->partial || WN_MUTANT(nothing_recycled))
         return;
     r->burying = true;
+    ahead_begin(&a);
     for (; budget > 0 && cost && has_dying(r, &a); budget -= cost)
         cost = bury_plain(r, &a);
     give_all(r, &a);
@@ -417,11 +425,12 @@ void
 wn_death_go_on(struct wn_record *r)
 {
     long         budget = (long)WN_BURY_BUDGET * WN_COST_OBJECT;
-    struct ahead a = {0};
+    struct ahead a;
 
     if (r->burying)
         return;
     r->burying = true;
+    ahead_begin(&a);
     while (budget > 0 && (r->partial || has_dying(r, &a))) {
         long cost = r->partial ? 0 : bury_plain(r, &a);
 

@@ -25,9 +25,11 @@
 #include "cell.h"
 #include "unit.h"
 
-/* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. */
+/* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. And a quarter, object or slot, in
+ * a cell and with nobody to be called: those are cheap, and wait for memory that comes while others are buried. */
 #define WN_BURY_BUDGET 64
 #define WN_COST_OBJECT 8
+#define WN_COST_PLAIN  2
 #define WN_COST_EMPTY  1
 
 /* Bury what wn_unit_give has left, up to the budget. Not from inside a dispose: the outer call goes on. */
