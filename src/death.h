@@ -25,8 +25,8 @@
 #include "cell.h"
 #include "unit.h"
 
-/* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. And a quarter, object or slot, in
- * a cell and with nobody to be called: those are cheap, and wait for memory that comes while others are buried. */
+/* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. A plain object in a cell, for
+ * which nobody is called, and each slot that it fills count a quarter: those come into the cache while others are buried. */
 #define WN_BURY_BUDGET 64
 #define WN_COST_OBJECT 8
 #define WN_COST_PLAIN  2

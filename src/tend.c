@@ -9,7 +9,7 @@
 #include "memory.h"
 #include "step.h"
 
-#define ROUND        8  /* steps between two looks at the clock */
+#define ROUND        8 /* steps between two looks at the clock, where they are slow */
 #define APPLY_BUDGET 256
 #define POLL_CHUNKS  16
 #define ASK_CHUNKS   64
@@ -99,12 +99,22 @@ since(uint64_t *began)
     return now - *began;
 }
 
+/* After n steps: when to look at the clock again. */
+static uint32_t
+next_look(uint32_t n, uint64_t passed, uint64_t nanoseconds)
+{
+    uint32_t quick = n < 4 * ROUND ? n : 4 * ROUND;
+
+    return n + (passed > nanoseconds / 8 ? ROUND : quick);
+}
+
 /* Goes on for that long after the first round. */
 static void
 drain(struct wn_record *r, uint64_t nanoseconds)
 {
     bool     parked = false;
     uint64_t began = 0, passed = 0;
+    uint32_t look = ROUND;
 
     if (r->parked)
         unpark(r);
@@ -117,8 +127,10 @@ drain(struct wn_record *r, uint64_t nanoseconds)
         r->draining = node->link.next;
         compiler_barrier();
         parked |= !drain_one(r, node);
-        if (n % ROUND == 0)
+        if (n == look) {
             passed = since(&began);
+            look = next_look(n, passed, nanoseconds);
+        }
     }
     if (parked)
         r->parked_ticket = wn_grace_ticket();
@@ -145,6 +157,7 @@ static void
 apply(struct wn_record *r, uint32_t most, uint64_t nanoseconds)
 {
     uint64_t         began = 0, passed = 0;
+    uint32_t         look = ROUND;
     struct wn_chunk *c;
 
     if (WN_MUTANT(units_by_number))
@@ -156,8 +169,10 @@ apply(struct wn_record *r, uint32_t most, uint64_t nanoseconds)
             call(c);
             began = WN_MUTANT(calls_by_the_clock) ? began : 0;
         }
-        if (n % ROUND == 0)
+        if (n == look) {
             passed = since(&began);
+            look = next_look(n, passed, nanoseconds);
+        }
     }
 }
 
