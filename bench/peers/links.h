@@ -8,6 +8,7 @@
  *   link_cas_new      replace; the new one is the caller's, who no longer has it on success
  *   link_init         in a node that nobody knows; link_give: the same, and the other node was the caller's
  *   retire            nobody will find it any more; discard: nobody ever did
+ *   settle            outside: what was put off is done, before the clock starts
  */
 #ifndef LINKS_H
 #define LINKS_H
@@ -39,6 +40,7 @@ WANE_ACYCLIC_TYPE(node, a, b); /* as the others, who find no cycles */
 #define thread_end() (void)0
 #define retire(n) (void)(n)
 #define discard(n) wane_release(n)
+#define settle() ((void)wane_barrier())
 #define link_get(l) wane_peek_tagged(l)
 #define link_cas(l, from, to) wane_cas(l, from, to)
 #define link_cas_new(l, from, to) wane_cas_put(l, from, to)
@@ -98,6 +100,7 @@ link_cas(link_to *l, void *from, void *to)
 #define thread_begin() (void)0
 #define thread_end() (void)0
 #define retire(n) (void)(n)
+#define settle() (void)0
 
 #else
 
@@ -121,6 +124,7 @@ flush(void)
 
 #define thread_begin() urcu_memb_register_thread()
 #define thread_end() urcu_memb_unregister_thread()
+#define settle() flush()
 #define begin() urcu_memb_read_lock()
 
 static inline void

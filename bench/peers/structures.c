@@ -485,6 +485,7 @@ structure(int threads, uint64_t n, uint64_t (*which)(enum what, uint64_t), uint6
         net += did != 0;
     }
     end();
+    settle();
     thread_end();
     workers_run(work, threads, n, 0);
     thread_begin();
