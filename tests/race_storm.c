@@ -204,7 +204,7 @@ make_and_drop(void *unused)
         wane_put(&slot, wane_new(&leaf_type));
         wane_clear(&slot);
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 60; i++) { /* leaves are short: with a checker's code not many units each */
         wane_enter();
         fetch_or_relaxed(&wn_standing()->pub.attention, WN_ATTEND);
         wane_leave();
