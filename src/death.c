@@ -363,12 +363,12 @@ has_dying(struct wn_record *r, struct ahead *a)
 /* All of the first of the dying, if nobody is called for it (no weak reference, no dispose) and it declares its slots.
  * Returns what that costs; 0: it is not that. */
 static inline long
-bury_plain(struct wn_record *r, struct ahead *a)
+bury_plain(struct wn_record *r, struct ahead *a, bool much)
 {
     struct wane_header   *h = r->dying;
     const struct wn_type *t = wn_type_at_hand(h);
     uint64_t              w1 = load_acquire(&h->word1);
-    long                  one = t->bin ? WN_COST_PLAIN : WN_COST_OBJECT, cost = one;
+    long                  one = t->bin && much ? WN_COST_PLAIN : WN_COST_OBJECT, cost = one;
 
     if (t->trace || t->dispose || (w1 & WN_WEAK))
         return 0;
@@ -403,7 +403,7 @@ wn_death_recycle(struct wn_record *r)
     r->burying = true;
     ahead_begin(&a);
     for (; budget > 0 && cost && has_dying(r, &a); budget -= cost)
-        cost = bury_plain(r, &a);
+        cost = bury_plain(r, &a, true);
     give_all(r, &a);
     r->burying = false;
 }
@@ -422,7 +422,7 @@ bury_any(struct wn_record *r, struct ahead *a, long *budget)
 }
 
 void
-wn_death_go_on(struct wn_record *r)
+wn_death_go_on(struct wn_record *r, bool much)
 {
     long         budget = (long)WN_BURY_BUDGET * WN_COST_OBJECT;
     struct ahead a;
@@ -432,7 +432,7 @@ wn_death_go_on(struct wn_record *r)
     r->burying = true;
     ahead_begin(&a);
     while (budget > 0 && (r->partial || has_dying(r, &a))) {
-        long cost = r->partial ? 0 : bury_plain(r, &a);
+        long cost = r->partial ? 0 : bury_plain(r, &a, much);
 
         if (!cost)
             cost = bury_any(r, &a, &budget);

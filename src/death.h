@@ -25,15 +25,17 @@
 #include "cell.h"
 #include "unit.h"
 
-/* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. A plain object in a cell, for
- * which nobody is called, and each slot that it fills count a quarter: those come into the cache while others are buried. */
+/* Objects a call. Slots count, too: a filled one as much as an object, an empty one as an eighth. Where there is much to do, a
+ * plain object in a cell, for which nobody is called, and each slot that it fills count a quarter: those come into the cache
+ * while others are buried. */
 #define WN_BURY_BUDGET 64
 #define WN_COST_OBJECT 8
 #define WN_COST_PLAIN  2
 #define WN_COST_EMPTY  1
 
-/* Bury what wn_unit_give has left, up to the budget. Not from inside a dispose: the outer call goes on. */
-void wn_death_go_on(struct wn_record *r);
+/* Bury what wn_unit_give has left, up to the budget. Not from inside a dispose: the outer call goes on. much: there is a backlog,
+ * and who calls is not a program that drops something. */
+void wn_death_go_on(struct wn_record *r, bool much);
 
 /* Before fresh memory is taken: of those that wait, bury such as nobody is called for. A thread that drops large structures in
  * one long section and makes others would otherwise have both. */
@@ -43,7 +45,7 @@ static inline void
 wn_death_run(struct wn_record *r)
 {
     if (wn_is_burying(r))
-        wn_death_go_on(r);
+        wn_death_go_on(r, false);
 }
 
 /* The pieces that destroying a cycle shares with the death of one object. */

@@ -269,7 +269,8 @@ work_off(struct wn_record *r, uint64_t longer, uint64_t began)
 
     do {
         apply(r, units, larger(longer, PAUSE_NS));
-        wn_death_run(r);
+        if (wn_is_burying(r))
+            wn_death_go_on(r, longer || &r->pub != wane_self.record);
         graves = wn_graves_tend(r);
         left = wn_is_burying(r) || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
     } while (left && (clock() < end || WN_MUTANT(leaves_take_all)));
@@ -319,7 +320,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
     if (r->burying)
         return;
     longer = &r->pub == wane_self.record && r->left_at && !WN_MUTANT(leaves_apply_little) ? allowance(r) : 0;
-    began = wn_now();
+    began = longer ? wn_now() : 0;
     drain(r, larger(SHARE_NS << r->burden / PATIENCE, longer / 4));
     if (wn_seals_are_held(r))
         r->seal_due = true;
