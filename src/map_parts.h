@@ -42,7 +42,7 @@ struct wane_map {
 };
 
 #define TABLE_MIN ((size_t)16)
-#define TABLE_MAX ((size_t)1024)
+#define TABLE_MAX ((size_t)512)
 #define CLOSED    wane_tag(NULL, 1)
 
 /* NULL: no memory. */

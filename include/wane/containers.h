@@ -67,7 +67,7 @@ struct wane_map;
  *
  * Threads   any number of readers and writers. Reading, replacing and removing are lock-free; a put of a new key takes the
  *           map's own lock against other such puts (a thread stopped there holds up only puts of new keys to this map).
- * Progress  no call rebuilds more than two tables of 1,024 places (tens of microseconds), however large the map; only when it
+ * Progress  no call rebuilds more than two tables of 512 places (tens of microseconds), however large the map; only when it
  *           has become twice as large, or half, a call copies 16 bytes for each few hundred keys. A map that is emptied gives its
  *           memory back while it is: by removals, and by puts of new keys.
  *
