@@ -293,9 +293,8 @@ seal_if_due(struct wn_record *r)
 }
 
 /* Units of slots that are empty by now. Structures lie in memory in any order: while their objects come into the cache, others
- * are buried. As many as one call buries: a tree's level is fetched while the one above it goes. Nothing is left here when a call
- * ends, or a callback begins. */
-#define AHEAD WN_BURY_BUDGET
+ * are buried. Nothing is left here when a call ends, or a callback begins. */
+#define AHEAD 64
 
 struct ahead {
     unsigned            first, count;

@@ -3,7 +3,7 @@
  * death.h - from the last unit to the memory
  *
  * Burying is iterative: a record's list of the dying is linked through word0 of the dead (no memory, no recursion), a call
- * buries at most WN_BURY_BUDGET objects, the rest is a backlog that leaves, checkpoints and claimers go on with. A leaf in a
+ * buries a budget of objects, the rest is a backlog that leaves, checkpoints and claimers go on with. A leaf in a
  * cell needs no list: its last unit frees it (wn_bury_at_once), by a release or among the entries of the log that are applied.
  *
  * Order for one object: its weak reference is severed; dispose; callbacks of the weak reference; each slot is emptied, then

@@ -99,38 +99,42 @@ since(uint64_t *began)
     return now - *began;
 }
 
-/* After n steps: when to look at the clock again. */
-static uint32_t
-next_look(uint32_t n, uint64_t passed, uint64_t nanoseconds)
-{
-    uint32_t quick = n < 4 * ROUND ? n : 4 * ROUND;
+/* Steps that go on for so long after the first round. */
+struct stretch {
+    uint64_t nanoseconds, began;
+    uint32_t look; /* after so many steps at the clock */
+};
 
-    return n + (passed > nanoseconds / 8 ? ROUND : quick);
+/* After n steps, 0 first. It looks again soon where they are slow, as what is in no cache is. */
+static bool
+goes_on(struct stretch *s, uint32_t n)
+{
+    uint64_t passed;
+
+    if (n < s->look)
+        return true;
+    passed = since(&s->began);
+    s->look = n + (passed > s->nanoseconds / 8 ? ROUND : n < 4 * ROUND ? n : 4 * ROUND);
+    return passed <= s->nanoseconds;
 }
 
-/* Goes on for that long after the first round. */
 static void
 drain(struct wn_record *r, uint64_t nanoseconds)
 {
-    bool     parked = false;
-    uint64_t began = 0, passed = 0;
-    uint32_t look = ROUND;
+    struct stretch s = {nanoseconds, 0, ROUND};
+    bool           parked = false;
 
     if (r->parked)
         unpark(r);
     /* Once: what is passed on to this same queue waits for the next time. */
     if (!r->draining)
         r->draining = wn_stack_take(&r->queue);
-    for (uint32_t n = 1; r->draining && (passed <= nanoseconds || WN_MUTANT(drains_at_once)); n++) {
+    for (uint32_t n = 0; r->draining && (goes_on(&s, n) || WN_MUTANT(drains_at_once)); n++) {
         struct wn_queue_node *node = (struct wn_queue_node *)r->draining;
 
         r->draining = node->link.next;
         compiler_barrier();
         parked |= !drain_one(r, node);
-        if (n == look) {
-            passed = since(&began);
-            look = next_look(n, passed, nanoseconds);
-        }
     }
     if (parked)
         r->parked_ticket = wn_grace_ticket();
@@ -156,22 +160,15 @@ call(struct wn_chunk *c)
 static void
 apply(struct wn_record *r, uint32_t most, uint64_t nanoseconds)
 {
-    uint64_t         began = 0, passed = 0;
-    uint32_t         look = ROUND;
+    struct stretch   s = {WN_MUTANT(units_by_number) ? UINT64_MAX : nanoseconds, 0, ROUND};
     struct wn_chunk *c;
 
-    if (WN_MUTANT(units_by_number))
-        nanoseconds = UINT64_MAX;
-    for (uint32_t n = 1; n <= most && passed <= nanoseconds && (c = wn_log_ripe(&r->deferred)); n++) {
+    for (uint32_t n = 0; n < most && goes_on(&s, n) && (c = wn_log_ripe(&r->deferred)); n++) {
         if (c->next == c->count) {
             wn_log_pop(r, &r->deferred);
         } else if (!wn_unit_apply(r, c)) {
             call(c);
-            began = WN_MUTANT(calls_by_the_clock) ? began : 0;
-        }
-        if (n == look) {
-            passed = since(&began);
-            look = next_look(n, passed, nanoseconds);
+            s.began = WN_MUTANT(calls_by_the_clock) ? s.began : 0;
         }
     }
 }
@@ -215,24 +212,15 @@ look_for_grace(struct wn_record *r)
     }
 }
 
-static uint64_t
-cpu_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-/* How long a leave may take beyond one budget: as long as the thread has worked since it last left something; where that does
- * not suffice for long, for a death may cost more than a birth, up to sixteen times as long. That makes PAUSE_NS at most, or
- * as long as the work was: all of it up to FAIR_NS, half of it beyond; twice as much for each 32 leaves (PATIENCE) that did not
- * suffice. There is no such bound while the log is long, nor for who works for so long that he does not notice. */
+/* How long a leave may take, if one budget does not suffice: as long as the thread has worked since it last left something; where
+ * that does not suffice for long, for a death may cost more than a birth, up to sixteen times as long. That makes PAUSE_NS at
+ * most, or as long as the work was: all of it up to FAIR_NS, half of it beyond; twice as much for each 32 leaves (PATIENCE) that
+ * did not suffice. There is no such bound while the log is long, nor for who works for so long that he does not notice. */
 static uint64_t
 allowance(const struct wn_record *r)
 {
     bool     is_mine = r->left_by == load_relaxed(&r->tid) || WN_MUTANT(left_at_stays); /* else another thread's clock */
-    uint64_t now = is_mine ? cpu_now() : 0;
+    uint64_t now = is_mine ? wn_cpu_now() : 0;
     uint64_t own = now > r->left_at ? now - r->left_at : 0; /* the clock of a fork's child begins anew */
     uint64_t all = own << (r->burden < STEEP ? r->burden : STEEP) / 8;
     uint64_t fair = larger(own < FAIR_NS ? own : FAIR_NS, own / 2);
@@ -252,8 +240,15 @@ weigh(struct wn_record *r, bool left, bool heavy)
         r->burden -= r->burden / 8 + (r->burden > 0 && r->burden < 8);
     else if (own && r->burden < MOST_BURDEN)
         r->burden += heavy ? 4 : 1;
-    r->left_at = left && own ? cpu_now() : 0;
+    r->left_at = left && own ? wn_cpu_now() : 0;
     r->left_by = load_relaxed(&r->tid);
+}
+
+/* By the clock; for a long leave by CPU time: who has to wait for a processor meanwhile has not worked. */
+static uint64_t
+now_by(uint64_t longer)
+{
+    return longer > LONG_NS ? wn_cpu_now() : wn_now();
 }
 
 /* A thread whose sections displace or kill more than one budget is for would never catch up: where something was left, the next
@@ -262,8 +257,6 @@ weigh(struct wn_record *r, bool left, bool heavy)
 static bool
 work_off(struct wn_record *r, uint64_t longer, uint64_t began)
 {
-    uint64_t (*clock)(void) = longer > LONG_NS ? cpu_now : wn_now; /* who has to wait for a processor has not worked */
-    uint64_t end = !longer ? 0 : (longer > LONG_NS ? clock() : began) + longer;
     uint32_t units = longer > 4 * PAUSE_NS ? 4 * APPLY_BUDGET : APPLY_BUDGET;
     bool     graves, left, mail;
 
@@ -273,7 +266,7 @@ work_off(struct wn_record *r, uint64_t longer, uint64_t began)
             wn_death_go_on(r, longer || &r->pub != wane_self.record);
         graves = wn_graves_tend(r);
         left = wn_is_burying(r) || wn_log_ripe(&r->deferred) || wn_graves_are_ripe(r);
-    } while (left && (clock() < end || WN_MUTANT(leaves_take_all)));
+    } while (left && (now_by(longer) < began + longer || WN_MUTANT(leaves_take_all)));
     mail = r->draining && !WN_MUTANT(mail_weighs_nothing);
     weigh(r, left || mail, wn_is_burying(r) || wn_log_ripe(&r->deferred));
     return graves;
@@ -320,7 +313,7 @@ wn_tend(struct wn_record *r, uint32_t bits)
     if (r->burying)
         return;
     longer = &r->pub == wane_self.record && r->left_at && !WN_MUTANT(leaves_apply_little) ? allowance(r) : 0;
-    began = longer ? wn_now() : 0;
+    began = longer ? now_by(longer) : 0;
     drain(r, larger(SHARE_NS << r->burden / PATIENCE, longer / 4));
     if (wn_seals_are_held(r))
         r->seal_due = true;
@@ -367,9 +360,9 @@ wn_tend_until(struct wn_record *r, uint32_t bits, uint64_t end)
 void
 wn_tend_last(struct wn_record *r)
 {
-    uint64_t began = cpu_now(), most = WN_MUTANT(ends_give_nothing) ? 0 : began < LONG_NS ? began : LONG_NS;
+    uint64_t began = wn_cpu_now(), most = WN_MUTANT(ends_give_nothing) ? 0 : began < LONG_NS ? began : LONG_NS;
 
-    while (wn_tend_until(r, WN_ATTEND | WN_HANDOVER, 0) && cpu_now() - began < most)
+    while (wn_tend_until(r, WN_ATTEND | WN_HANDOVER, 0) && wn_cpu_now() - began < most)
         ;
 }
 

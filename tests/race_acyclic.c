@@ -11,23 +11,12 @@ static struct wane_type acyclic_type = {"acyclic", sizeof(struct node), node_slo
 static struct node     *m, *x;
 static unsigned         freed_meanwhile;
 
-static const char *const points[] = {"collect:handed-over", "collect:grace",    "collect:count-read", "suspect:begin",
-                                     "suspect:slot-read",   "suspect:end",      "review:both-read",   "review:stable",
-                                     "review:marked",       "review:merged",    "review:word-read",   "review:w1",
-                                     "review:slot-read",    "review:e1",        "review:grace",       "review:e2",
-                                     "review:word-compared", "review:w2",       "collect:settled"};
-#define POINTS      (sizeof points / sizeof points[0])
-#define SCAN_BEGINS 3 /* before that one the collector looks at candidates only */
+#define SCAN_BEGINS 3 /* of the steps; before that one the collector looks at candidates only */
 
 static struct node *
 make_acyclic(void)
 {
-    struct node *n = wane_new(&acyclic_type);
-
-    assert_non_null(n);
-    n->canary = CANARY;
-    n->ended = &w->ended;
-    return n;
+    return node_of(&acyclic_type, &w->ended);
 }
 
 /* M1 owns a. */
@@ -67,13 +56,13 @@ static void
 acyclic_ones_die_in_the_side_table(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < POINTS; i++) {
+    for (size_t i = 0; i < COLLECTION_STEPS; i++) {
         act(&w->m1, make_ring_with_m, NULL);
         deceive();
         on_any_step("death:free", NULL, NULL);
-        cue(points[i], 1, &w->m1, drop_m);
+        cue(collection_steps[i], 1, &w->m1, drop_m);
         assert_int_equal(collected().freed, 0);
-        assert_true(steps_seen(points[i]) > 0);
+        assert_true(steps_seen(collection_steps[i]) > 0);
         assert_true(freed_meanwhile == 0 || i < SCAN_BEGINS);
         off_steps();
         expect_ended(2);
@@ -116,8 +105,8 @@ static void
 acyclic_ones_are_let_go_of_beside_a_collection(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < POINTS; i++)
-        held_by_a_stranger_until(points[i]);
+    for (size_t i = 0; i < COLLECTION_STEPS; i++)
+        held_by_a_stranger_until(collection_steps[i]);
 }
 
 /* ---- They move out -------------------------------------------------------------------------------------------------- */
@@ -136,12 +125,12 @@ static void
 acyclic_ones_that_move_out_stay(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < POINTS; i++) {
+    for (size_t i = 0; i < COLLECTION_STEPS; i++) {
         act(&w->m1, make_ring_with_m, NULL);
         deceive();
-        cue(points[i], 1, &w->m1, put_m_into_the_root_and_drop_a);
+        cue(collection_steps[i], 1, &w->m1, put_m_into_the_root_and_drop_a);
         (void)collected();
-        assert_true(steps_seen(points[i]) > 0);
+        assert_true(steps_seen(collection_steps[i]) > 0);
         off_steps();
         (void)collect();
         expect_ended(2);
@@ -165,12 +154,12 @@ static void
 what_an_acyclic_one_holds_moves_out(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < POINTS; i++) {
+    for (size_t i = 0; i < COLLECTION_STEPS; i++) {
         act(&w->m1, make_ring_with_m, NULL);
         deceive();
-        cue(points[i], 1, &w->m1, take_x_from_m);
+        cue(collection_steps[i], 1, &w->m1, take_x_from_m);
         assert_int_equal(collected().freed, 0);
-        assert_true(steps_seen(points[i]) > 0);
+        assert_true(steps_seen(collection_steps[i]) > 0);
         off_steps();
         expect_ended(0);
         act(&w->m1, release_a, NULL);

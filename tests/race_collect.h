@@ -59,6 +59,14 @@ collected(void)
     return c;
 }
 
+/* What one collection comes by, in this order, while all is suspected. */
+static const char *const collection_steps[] = {
+    "collect:handed-over", "collect:grace", "collect:count-read", "suspect:begin", "suspect:slot-read", "suspect:end",
+    "review:both-read", "review:stable", "review:marked", "review:merged", "review:word-read", "review:w1", "review:slot-read",
+    "review:e1", "review:grace", "review:e2", "review:word-compared", "review:w2", "collect:settled",
+};
+#define COLLECTION_STEPS (sizeof collection_steps / sizeof collection_steps[0])
+
 DEED(suspect_all)
 {
     struct wn_trial *t = &wn_collection.trial;

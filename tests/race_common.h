@@ -49,14 +49,20 @@ static const uint32_t   node_slots[] = {offsetof(struct node, s[0]), offsetof(st
 static struct wane_type node_type = {"node", sizeof(struct node), node_slots, 3, 0, node_dispose, 0, 0, {0}};
 
 static inline struct node *
-node_new(int *ended)
+node_of(struct wane_type *type, int *ended)
 {
-    struct node *n = wane_new(&node_type);
+    struct node *n = wane_new(type);
 
     assert_non_null(n);
     n->canary = CANARY;
     n->ended = ended;
     return n;
+}
+
+static inline struct node *
+node_new(int *ended)
+{
+    return node_of(&node_type, ended);
 }
 
 static inline int

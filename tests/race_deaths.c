@@ -252,15 +252,9 @@ dies_at(const char *point)
 static void
 race_14_dies_in_the_side_table(void **state)
 {
-    static const char *const points[] = {"collect:handed-over", "collect:grace",      "collect:count-read", "suspect:begin",
-                                         "suspect:slot-read",   "suspect:end",        "review:both-read",   "review:stable",
-                                         "review:marked",       "review:merged",      "review:word-read",   "review:w1",
-                                         "review:slot-read",    "review:e1",          "review:grace",       "review:e2",
-                                         "review:word-compared", "review:w2",         "collect:settled"};
-
     (void)state;
-    for (unsigned i = 0; i < sizeof points / sizeof points[0]; i++)
-        dies_at(points[i]);
+    for (unsigned i = 0; i < COLLECTION_STEPS; i++)
+        dies_at(collection_steps[i]);
 }
 
 /* ---- RACE-15 ----------------------------------------------------------------------------------------------------- */

@@ -25,12 +25,7 @@ static struct wane_type final_type = {"final", sizeof(struct node), node_slots, 
 static struct node *
 final_new(void)
 {
-    struct node *n = wane_new(&final_type);
-
-    assert_non_null(n);
-    n->canary = CANARY;
-    n->ended = &w->ended;
-    return n;
+    return node_of(&final_type, &w->ended);
 }
 
 /* a -> b -> c -> a, each with a weak reference; nobody holds it. */
@@ -295,12 +290,7 @@ static struct wane_type watchful_type = {"watchful", sizeof(struct node), node_s
 static struct node *
 watchful_new(void)
 {
-    struct node *n = wane_new(&watchful_type);
-
-    assert_non_null(n);
-    n->canary = CANARY;
-    n->ended = &w->ended;
-    return n;
+    return node_of(&watchful_type, &w->ended);
 }
 
 /* Whatever displaces the last unit returns before its object is disposed of. */
